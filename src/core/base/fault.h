@@ -1,0 +1,32 @@
+// Named fault points of test builds (-DPITR_FAULTS). PITR_FAULT("archive.put.before_sync") does nothing
+// in a product build. In a test build the file named by the environment variable PITR_FAULT_FILE is read
+// at each point (so that a test can arm a running server): lines "<point> <action> [<skip>]" with action
+//   error   the point returns kIo "injected fault at <point>"
+//   enospc  as a full disk
+//   kill    SIGKILL of this process
+//   stop    waits until the line is gone from the file
+//   exit2   _exit(2)
+// and <skip> passes over the first n visits of this process. Points register themselves so that
+// `pitr fault-points` can print all names.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/status.h"
+
+namespace pitr {
+
+#ifdef PITR_FAULTS
+Status HitFault(const char* point);
+// For code that cannot return a Status: kill, stop and exit2 act, error is reported as true.
+bool HitFaultPlain(const char* point) noexcept;
+#define PITR_FAULT(point) PITR_RETURN_IF_ERROR(::pitr::HitFault(point))
+#define PITR_FAULT_PLAIN(point) ::pitr::HitFaultPlain(point)
+#else
+#define PITR_FAULT(point) do { } while (0)
+#define PITR_FAULT_PLAIN(point) false
+#endif
+
+}  // namespace pitr
