@@ -1,0 +1,56 @@
+// The header and footer around what is stored: magic, version, codec, sizes, checksums, and room for the
+// cipher that a later version adds. Format: doc/repository-format.md.
+//
+//   header  64 bytes   magic "PITRobj1", kind, version, codec, cipher (0), plain size (0 = see footer)
+//   payload            one zstd frame, or plain bytes (codec 0)
+//   extra              optional second part, itself self-describing (the WAL index of a segment)
+//   footer  64 bytes   payload size, extra size, plain size, XXH3 of plain, XXH3 of stored payload, XXH3 of the extra,
+//                      XXH3 of header and footer
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/base/bytes.h"
+#include "core/base/result.h"
+#include "core/store/store.h"
+
+namespace pitr {
+
+enum class ObjectKind : std::uint8_t { kWalSegment = 1, kWalPart = 2, kText = 3, kManifest = 4 };
+
+struct EnvelopeFooter {
+  ObjectKind kind = ObjectKind::kText;
+  std::uint8_t version = 1, codec = 0, cipher = 0;
+  std::uint64_t payload_size = 0, extra_size = 0, plain_size = 0;
+  std::uint64_t plain_hash = 0, payload_hash = 0, extra_hash = 0;
+  std::uint64_t object_size() const;
+};
+inline constexpr std::size_t kEnvelopeHeadSize = 64, kEnvelopeFootSize = 64;
+
+// Writes one object in one pass. Add(plain)…, then Finish(extra) publishes; see ObjectWriter.
+class EnvelopeWriter {
+ public:
+  static Result<std::unique_ptr<EnvelopeWriter>> Create(ObjectStore* store, const std::string& name, ObjectKind kind,
+                                                        int compression_level);
+  virtual ~EnvelopeWriter() = default;
+  virtual Status Add(ByteView plain) = 0;
+  // kAlreadyExists as ObjectWriter::Commit. The footer that was (or would have been) written is in footer().
+  virtual Status Finish(ByteView extra = {}) = 0;
+  virtual const EnvelopeFooter& footer() const = 0;
+};
+
+// Whole object into memory: kCorrupt names the object and which checksum differs (expected and found).
+Result<Bytes> ReadEnvelope(ObjectStore* store, const std::string& name, ObjectKind kind, std::uint64_t max_plain_size,
+                           EnvelopeFooter* footer = nullptr);
+// The extra part and the footer with one suffix read (two when the extra is larger than the guess).
+Result<Bytes> ReadEnvelopeExtra(ObjectStore* store, const std::string& name, ObjectKind kind, EnvelopeFooter* footer);
+// Streams the plain bytes to `sink` in order, verifying; a Status from sink ends it.
+Status StreamEnvelope(ObjectStore* store, const std::string& name, ObjectKind kind,
+                      const std::function<Status(ByteView)>& sink);
+// Small whole objects.
+Status WriteEnvelope(ObjectStore* store, const std::string& name, ObjectKind kind, int compression_level, ByteView plain);
+
+}  // namespace pitr

@@ -1,0 +1,72 @@
+// The catalogue of branches. A *line* is one branch id's run of history; a *name* moves between lines and its past
+// is kept, because a bare time means "what this name showed then" (rules.md 2).
+// *Ancestor* is where bytes come from and never changes; *parent* is what the user sees.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/repo/repository.h"
+#include "core/types/ids.h"
+#include "core/types/lsn.h"
+
+namespace pitr {
+
+enum class BranchKind { kRoot, kChild, kUndo, kSchemaOnly };
+std::string_view BranchKindName(BranchKind kind);
+
+struct Branch {
+  BranchId id;
+  std::string name;
+  BranchKind kind = BranchKind::kRoot;
+  RootIdentity root;
+  std::optional<BranchId> parent;
+  std::optional<BranchId> ancestor;      // history before fork_lsn is the ancestor's
+  Lsn fork_lsn;                          // end of the last record taken from the ancestor; 0/0 for a root
+  TimelineId fork_timeline = 0;          // timeline of the ancestor at the fork
+  std::optional<Timestamp> fork_time;    // commit time of the last commit taken over
+  std::optional<std::string> directory;  // where its data directory is or was, when on this machine
+  std::optional<Timestamp> directory_expires_at;  // undo directories leave after retention
+  bool is_default = false, is_protected = false;
+  Timestamp created_at, updated_at;
+  std::optional<Timestamp> last_reset_at, expires_at, deleted_at;
+  std::optional<std::int64_t> ttl_seconds;
+  std::string state = "running";         // sql-surface.md 4
+  std::string created_by;
+};
+
+struct NameSpan {                        // `name` showed branch `id` in [since, until)
+  std::string name;
+  BranchId id;
+  Timestamp since;
+  std::optional<Timestamp> until;
+};
+
+struct BranchSet {
+  std::vector<Branch> branches;          // deleted ones too (deleted_at set)
+  std::vector<NameSpan> name_spans;      // in order of `since`
+
+  const Branch* FindId(const BranchId& id) const;
+  Branch* FindId(const BranchId& id);
+  const Branch* FindName(std::string_view name) const;        // not deleted
+  // By exact name first, then by id; kNotFound "branch \"x\" not found" with the existing ones in the detail.
+  Result<const Branch*> Find(std::string_view name_or_id) const;
+  bool IsNameTaken(std::string_view name) const;
+  std::vector<const Branch*> ChildrenOf(const BranchId& id) const;   // by parent, not deleted
+  // id, its ancestor, the ancestor's ancestor, … ; kCorrupt on a cycle or a missing one.
+  Result<std::vector<const Branch*>> AncestryOf(const BranchId& id) const;
+  // All lines that share a root line with `id` (same RootIdentity): what timelines were ever used.
+  std::vector<const Branch*> FamilyOf(const BranchId& id) const;
+  // Adds, with its name span opened at created_at.
+  void Add(Branch branch);
+  // Moves names at `now`: closes and opens spans. REQUIRES: the new name is free or given away in the same update.
+  void Rename(const BranchId& id, const std::string& new_name, Timestamp now);
+};
+
+Result<BranchSet> ReadBranches(Repository* repo);
+Status UpdateBranches(Repository* repo, const std::function<Status(BranchSet*)>& change);
+
+}  // namespace pitr

@@ -1,0 +1,49 @@
+// Every object name of the repository, composed and parsed here and nowhere else.
+//
+//   repository.json
+//   catalog/<kind>/<20-digit number>
+//   branches/<branch id>/wal/<TTTTTTTT>/<file name as in pg_wal>     segments (index inside), .partial, .backup
+//   branches/<branch id>/wal/history/<TTTTTTTT>.history
+//   branches/<branch id>/tail/<TTTTTTTT>/<segment>.<begin 8 hex>-<end 8 hex>   pieces of an open segment
+//   snapshots/<snapshot id>/manifest
+//   packs/<snapshot id>/<6-digit number>
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/types/ids.h"
+#include "core/types/wal_name.h"
+
+namespace pitr::layout {
+
+inline constexpr std::string_view kRepositoryObject = "repository.json";
+
+std::string CatalogPrefix(std::string_view kind);
+std::string CatalogName(std::string_view kind, std::uint64_t number);
+std::optional<std::uint64_t> ParseCatalogName(std::string_view name);
+
+std::string BranchPrefix(const BranchId& branch);
+// `name` as the server archives it (types/wal_name.h): segment, partial, backup label or history.
+std::string WalObject(const BranchId& branch, const WalFileName& parsed, std::string_view name);
+std::string WalPrefix(const BranchId& branch, TimelineId timeline);
+std::string WalRootPrefix(const BranchId& branch);      // folders: timelines and "history"
+std::string HistoryPrefix(const BranchId& branch);
+
+struct TailPiece {
+  SegmentId segment;
+  std::uint32_t begin = 0, end = 0;   // offsets in the segment
+};
+std::string TailPrefix(const BranchId& branch, TimelineId timeline);
+std::string TailObject(const BranchId& branch, const TailPiece& piece, std::uint64_t segment_size);
+std::optional<TailPiece> ParseTailName(std::string_view last_part, std::uint64_t segment_size);
+
+std::string ManifestObject(const SnapshotId& snapshot);
+std::string SnapshotsPrefix();
+std::string PackObject(const SnapshotId& snapshot, std::uint32_t number);
+std::string PacksPrefix(const SnapshotId& snapshot);
+std::string AllPacksPrefix();
+
+}  // namespace pitr::layout

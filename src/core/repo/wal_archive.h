@@ -1,0 +1,78 @@
+// WAL in the repository. A segment is one object: its bytes and, in the same object, its index; so it is there
+// with its index or not at all. Readers walk branch -> ancestor; pieces of an open segment stand in for it
+// until the whole one is there.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/cancel.h"
+#include "core/repo/branches.h"
+#include "core/repo/repository.h"
+#include "core/wal/index.h"
+
+namespace pitr {
+
+struct ShipOptions {
+  BranchId branch;
+  RootIdentity root;
+  int compression_level = 3;
+  // Asked right before the object is published: false = stop (the file was recycled under us, internals 28).
+  std::function<bool()> still_ready;
+  const CancelToken* cancel = nullptr;
+};
+struct ShipResult {
+  std::uint64_t raw_bytes = 0, stored_bytes = 0;
+  bool was_there = false;        // the same content was in the repository already
+  Lsn last_end;                  // of the last record known whole (segments)
+};
+
+// Ships the file `path` under the archive file name `name`. Segments are header-checked (kForeign: system identifier,
+// major, page address, timeline; both values in the message) and must not end early except by a switch record (kCorrupt
+// "ends early"; .partial may). IDEMPOTENT: same content is OK with was_there; the same name with other content is
+// kAlreadyExists. kInvalidArgument for a name that the server does not archive. DURABLE.
+Result<ShipResult> ShipWalFile(Repository* repo, const ShipOptions& options, const std::string& path,
+                               const std::string& name);
+
+// Ships the first `flushed` bytes of the open segment at `path` as one piece (tail/). Shorter pieces of the same segment
+// that this one covers are removed afterwards. DURABLE.
+Result<ShipResult> ShipTail(Repository* repo, const ShipOptions& options, const std::string& path, SegmentId segment,
+                            std::uint32_t flushed);
+
+// The lines through which the history of `branch` runs: itself, its ancestor up to the fork, ….
+class WalReader {
+ public:
+  // `line`: AncestryOf() of the branch to read for.
+  WalReader(Repository* repo, std::vector<Branch> line) : repo_(repo), line_(std::move(line)) {}
+
+  struct Found {
+    std::string object;          // empty for tail pieces
+    BranchId branch;
+    bool from_tail = false;
+    std::vector<std::string> pieces;
+  };
+  // kNotFound = proven absent in every line. A line's segments count only when they begin before the fork of the next.
+  Result<Found> FindSegment(SegmentId segment) const;
+  // Bytes of a whole segment; from pieces it is zero-filled behind them.
+  Result<Bytes> ReadSegment(SegmentId segment) const;
+  Result<wal::SegmentIndex> ReadIndex(SegmentId segment) const;
+  // History file text from any of the lines.
+  Result<std::string> ReadHistory(TimelineId timeline) const;
+  // Timelines that any of the lines has WAL or history for, ascending.
+  Result<std::vector<TimelineId>> Timelines() const;
+  // Segments of one timeline that any of the lines holds (forks respected), ascending, with whether only pieces are there.
+  struct Held { SegmentId segment; BranchId branch; bool tail_only = false; std::uint64_t stored_bytes = 0; };
+  Result<std::vector<Held>> Segments(TimelineId timeline) const;
+  std::uint64_t segment_size() const { return line_.front().root.segment_size; }
+  const std::vector<Branch>& line() const { return line_; }
+  Repository* repo() const { return repo_; }
+
+ private:
+  Repository* repo_;
+  std::vector<Branch> line_;
+};
+
+}  // namespace pitr
