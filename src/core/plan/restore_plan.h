@@ -1,0 +1,75 @@
+// From a point to everything that a restore needs to know, before anything is touched (DESIGN.md 5.1). A restore runs
+// exactly this plan, so what plan and restore say always agrees.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/plan/line_history.h"
+#include "core/plan/point.h"
+
+namespace pitr {
+
+struct RestorePlan {
+  // Line and target. `record_start` is handed to recovery (recovery_target_lsn, inclusive on): the start of the last record
+  // to replay (internals 7). `record_end` is where the new line forks off.
+  BranchId line;
+  std::string line_name;
+  TimelineId timeline = 0;
+  Lsn record_start, record_end;
+  std::optional<CommitAt> last_commit, next_commit;
+  // Base and WAL.
+  SnapshotId snapshot;
+  Lsn wal_from;                                   // the snapshot's start LSN
+  TimelineId wal_from_timeline = 0;
+  std::uint64_t wal_bytes = 0;                    // plain bytes to replay
+  std::vector<SegmentId> segments;
+  std::uint64_t database_bytes = 0;
+  ControlSettings settings;                       // maximum over snapshot and parameter changes up to the target
+  std::vector<std::uint8_t> custom_resource_managers;
+  std::vector<TimelineId> used_timelines;         // of the whole family: numbers never to be reused (internals 14)
+  std::vector<std::string> warnings;              // drop database just before the target, clock disorder, …
+};
+
+struct PlanRequest {
+  BranchId self;                                  // the connected branch
+  std::string source = "^self";                   // of SourcePoint; "^self" for bare targets
+  Point point;
+  bool bare = false;                              // a bare target follows the *name* through its lines (rules.md 2)
+  bool inclusive = true;
+  Timestamp now;
+};
+
+// Errors: kOutsideWindow (limits in the detail), kGap (the hole and the nearest points on both sides), kNoSnapshot (oldest
+// reachable point), kAmbiguous, kNotFound (branch, snapshot, restore point, xid), kNoParent, kInvalidArgument (future).
+// When it fails, `partial` (may be null) holds what was found out until then; `missing` the absent segments.
+Result<RestorePlan> PlanRestore(Repository* repo, const BranchSet& branches, const PlanRequest& request,
+                                RestorePlan* partial, std::vector<std::string>* missing);
+
+// One reachable stretch of a branch's history.
+struct WindowRow {
+  std::string branch, line;
+  BranchId line_id;
+  TimelineId timeline = 0;
+  std::optional<Timestamp> earliest_time, latest_time;   // commit times; the snapshot's finish time when there is no commit
+  Lsn earliest_lsn, latest_lsn;
+  bool snapshot_only = false;                            // "snapshot" = one point only
+};
+// Rows for one branch: its current line first, then older lines that held its name; empty when no snapshot reaches anything.
+Result<std::vector<WindowRow>> RestoreWindow(Repository* repo, const BranchSet& branches, const BranchId& branch);
+
+// Neon's four kinds (features.md 30) for pitr_lsn_at.
+struct LsnAt {
+  std::string kind;       // present, future, past, nodata
+  Lsn lsn;
+  std::optional<CommitAt> commit;
+  TimelineId timeline = 0;
+  int out_of_order = 0;
+};
+Result<LsnAt> FindLsnAt(Repository* repo, const BranchSet& branches, const BranchId& branch, Timestamp time);
+// For pitr_time_of.
+Result<Neighbours> FindTimeOf(Repository* repo, const BranchSet& branches, const BranchId& branch, Lsn lsn);
+
+}  // namespace pitr
