@@ -39,9 +39,9 @@ class ByteWriter {
   Bytes* out_;
 };
 
-// Reads from a range. After the first read beyond the end, or malformed varint, ok() is false for
-// good and every value read is 0 or empty: callers check ok() once at the end of a group of reads
-// and before using any count as a size.
+// Reads from a range. After the first read beyond the end, or malformed varint (too big, or not the
+// shortest form: each number has one encoding), ok() is false for good and every value read is 0 or
+// empty: callers check ok() once at the end of a group of reads and before using any count as a size.
 class ByteReader {
  public:
   explicit ByteReader(ByteView in) : in_(in) {}

@@ -4,8 +4,8 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <string>
+#include <string_view>
 
 #include "core/base/bytes.h"
 #include "core/base/result.h"
@@ -34,6 +34,7 @@ std::array<std::uint8_t, 32> Sha256(ByteView bytes);
 // SSE4.2 where the CPU has it, a table elsewhere.
 inline constexpr std::uint32_t kCrc32cInit = 0xFFFFFFFFU;
 std::uint32_t Crc32cComp(std::uint32_t crc, ByteView bytes);
+std::uint32_t Crc32cCompPortable(std::uint32_t crc, ByteView bytes);  // the table; for tests
 inline std::uint32_t Crc32cFin(std::uint32_t crc) { return crc ^ 0xFFFFFFFFU; }
 
 std::string ToHex(ByteView bytes);                // lower case
