@@ -155,6 +155,8 @@ bool ScanTime(std::string_view text, Timestamp* out) {
 
 class RealClock final : public Clock {
  public:
+  constexpr RealClock() = default;
+  constexpr ~RealClock() override {}  // written out: g++ 12 cannot use a defaulted one in a constant
   Timestamp Now() const noexcept override {
     struct timespec ts = {};
     ::clock_gettime(CLOCK_REALTIME, &ts);

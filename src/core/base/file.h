@@ -45,10 +45,11 @@ Result<Bytes> ReadFile(const std::string& path, std::size_t max_size);
 Result<std::string> ReadTextFile(const std::string& path, std::size_t max_size);
 
 // DURABLE. Replaces `path` through a temporary file beside it (".<name>.tmp.<pid>"): a reader sees
-// the old or the new content, never a mix.
+// the old or the new content, never a mix. REQUIRES: one thread of a process at a time per path.
 Status WriteFileDurably(const std::string& path, ByteView bytes, unsigned mode = 0600);
 Status SyncDirectory(const std::string& path);              // DURABLE for the names in it
-Status MakeDirectories(const std::string& path, unsigned mode = 0700);  // DURABLE, like mkdir -p
+// DURABLE for what it makes, like mkdir -p; directories that are there already are not synced again.
+Status MakeDirectories(const std::string& path, unsigned mode = 0700);
 // Names in a directory, sorted, without "." and ".."; kNotFound when the directory is absent.
 Result<std::vector<std::string>> ListDirectory(const std::string& path);
 // Removes a file or a whole tree; absent is OK. Not durable by itself.

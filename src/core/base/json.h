@@ -16,8 +16,11 @@ using Json = nlohmann::ordered_json;
 
 inline constexpr std::size_t kMaxJsonSize = 64U << 20;
 
-// `what` names the document in errors ("repository.json"). kCorrupt when it does not parse.
-Result<Json> ParseJson(std::string_view text, std::string_view what, std::size_t max_size = kMaxJsonSize);
+// `what` names the document in errors ("repository.json"). kCorrupt when it does not parse, is no
+// object or nests deeper than 64; kLimit when larger than `max_size`. Members of one object are searched
+// one after the other: thousands of things belong into an array.
+Result<Json> ParseJson(std::string_view text, std::string_view what,
+                       std::size_t max_size = kMaxJsonSize);
 // Invalid UTF-8 is replaced, never an exception. indent < 0: one line.
 std::string DumpJson(const Json& json, int indent = -1);
 
