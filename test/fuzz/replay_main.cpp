@@ -1,5 +1,6 @@
-// Stands in for libFuzzer where the compiler has none: runs the fuzz target once on the empty input and once on every file of
-// the folders and files named on the command line. A finding is a crash or a sanitizer report, as with the real fuzzer.
+// Stands in for libFuzzer where the compiler has none: runs the fuzz target once on the empty input
+// and once on every file of the folders and files named on the command line. A finding is a crash
+// or a sanitizer report, as with the real fuzzer.
 
 #include <cstddef>
 #include <cstdint>
