@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <cstdio>
+#include <new>
 
 namespace pitr {
 
@@ -155,8 +156,6 @@ bool ScanTime(std::string_view text, Timestamp* out) {
 
 class RealClock final : public Clock {
  public:
-  constexpr RealClock() = default;
-  constexpr ~RealClock() override {}  // written out: g++ 12 cannot use a defaulted one in a constant
   Timestamp Now() const noexcept override {
     struct timespec ts = {};
     ::clock_gettime(CLOCK_REALTIME, &ts);
@@ -168,8 +167,6 @@ class RealClock final : public Clock {
     return static_cast<std::int64_t>(ts.tv_sec) * 1000 + ts.tv_nsec / 1000000;
   }
 };
-
-constexpr RealClock kRealClock{};  // constexpr: nothing runs at load or at exit
 
 }  // namespace
 
@@ -202,7 +199,10 @@ Result<Timestamp> ParseRfc3339(std::string_view text) {
 }
 
 const Clock& SystemClock() {
-  return kRealClock;
+  // Never destroyed, so that nothing is registered to run at the exit of a server process.
+  alignas(RealClock) static unsigned char storage[sizeof(RealClock)];
+  static const Clock* const clock = new (storage) RealClock();
+  return *clock;
 }
 
 }  // namespace pitr

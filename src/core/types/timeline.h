@@ -24,9 +24,11 @@ struct TimelineHistory {
   // after the last switch is on `timeline` itself.
   TimelineId TimelineAt(Lsn lsn) const;
   // Start of `tli` on this line (0/0 for the first), end (invalid = open); false if not on the line.
+  // A timeline that is named but left no WAL on the line (timeline.cpp says when) has begin == end.
   bool RangeOf(TimelineId tli, Lsn* begin, Lsn* end) const;
 
-  // kCorrupt for a malformed line or timelines not ascending. Timeline 1 has the empty history.
+  // kCorrupt for a malformed line, timelines not ascending, or a timeline above 1 without ancestors.
+  // Timeline 1 has the empty history. Switch points need not ascend.
   static Result<TimelineHistory> Parse(TimelineId timeline, std::string_view text);
 };
 
