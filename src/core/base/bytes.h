@@ -29,10 +29,10 @@ class ByteWriter {
   void U16(std::uint16_t v);
   void U32(std::uint32_t v);
   void U64(std::uint64_t v);
-  void Varint(std::uint64_t v);        // LEB128, at most 10 bytes
-  void Signed(std::int64_t v);         // zigzag + LEB128
+  void Varint(std::uint64_t v);  // LEB128, at most 10 bytes
+  void Signed(std::int64_t v);   // zigzag + LEB128
   void Raw(ByteView bytes);
-  void Text(std::string_view text);    // Varint length + bytes
+  void Text(std::string_view text);  // Varint length + bytes
   std::size_t size() const { return out_->size(); }
 
  private:

@@ -115,7 +115,8 @@ Action ArmedAction(std::string_view point, unsigned visit) {
     const std::optional<Action> action = ActionOf(TakeWord(&words));
     const std::string_view skip_word = TakeWord(&words);
     unsigned skip = 0;
-    const auto parsed = std::from_chars(skip_word.data(), skip_word.data() + skip_word.size(), skip);
+    const auto parsed =
+        std::from_chars(skip_word.data(), skip_word.data() + skip_word.size(), skip);
     const bool is_number =
         parsed.ec == std::errc() && parsed.ptr == skip_word.data() + skip_word.size();
     if (!action.has_value() || (!skip_word.empty() && !is_number)) {

@@ -29,7 +29,9 @@ bool HitFaultPlain(const char* point) noexcept;
 #define PITR_FAULT(point) PITR_RETURN_IF_ERROR(::pitr::HitFault(point))
 #define PITR_FAULT_PLAIN(point) ::pitr::HitFaultPlain(point)
 #else
-#define PITR_FAULT(point) do { } while (0)
+#define PITR_FAULT(point) \
+  do {                    \
+  } while (0)
 #define PITR_FAULT_PLAIN(point) false
 #endif
 

@@ -66,8 +66,8 @@ Result<Container> ReadWhole(const std::string& path, std::size_t max_size) {
   std::size_t room = static_cast<std::size_t>(std::min<std::uint64_t>(size, max_size)) + 1;
   for (;;) {
     if (size > max_size || filled > max_size) {
-      return Status(Code::kLimit, "file \"" + path + "\" is larger than " +
-                                      std::to_string(max_size) + " bytes");
+      return Status(Code::kLimit,
+                    "file \"" + path + "\" is larger than " + std::to_string(max_size) + " bytes");
     }
     content.resize(filled + room);
     PITR_ASSIGN_OR_RETURN(const std::size_t got,

@@ -28,13 +28,17 @@ class File {
 
   int fd() const { return fd_; }
   bool is_open() const { return fd_ >= 0; }
-  int Release() { int fd = fd_; fd_ = -1; return fd; }
+  int Release() {
+    int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
   Result<std::uint64_t> Size() const;
   // Up to `size` bytes at `offset`; fewer only at the end of the file.
   Result<std::size_t> ReadAt(std::uint64_t offset, void* out, std::size_t size) const;
-  Status WriteAll(ByteView bytes);                          // at the current offset
+  Status WriteAll(ByteView bytes);  // at the current offset
   Status WriteAt(std::uint64_t offset, ByteView bytes);
-  Status Sync();                                            // fsync
+  Status Sync();  // fsync
 
  private:
   int fd_ = -1;
@@ -47,17 +51,17 @@ Result<std::string> ReadTextFile(const std::string& path, std::size_t max_size);
 // DURABLE. Replaces `path` through a temporary file beside it (".<name>.tmp.<pid>"): a reader sees
 // the old or the new content, never a mix. REQUIRES: one thread of a process at a time per path.
 Status WriteFileDurably(const std::string& path, ByteView bytes, unsigned mode = 0600);
-Status SyncDirectory(const std::string& path);              // DURABLE for the names in it
+Status SyncDirectory(const std::string& path);  // DURABLE for the names in it
 // DURABLE for what it makes, like mkdir -p; directories that are there already are not synced again.
 Status MakeDirectories(const std::string& path, unsigned mode = 0700);
 // Names in a directory, sorted, without "." and ".."; kNotFound when the directory is absent.
 Result<std::vector<std::string>> ListDirectory(const std::string& path);
 // Removes a file or a whole tree; absent is OK. Not durable by itself.
 Status RemoveTree(const std::string& path);
-Status RemoveFile(const std::string& path);                 // absent is OK
-bool PathExists(const std::string& path);                   // lstat
+Status RemoveFile(const std::string& path);  // absent is OK
+bool PathExists(const std::string& path);    // lstat
 std::string JoinPath(std::string_view directory, std::string_view name);
-std::string DirectoryName(std::string_view path);           // "" never: "." or "/" at least
+std::string DirectoryName(std::string_view path);  // "" never: "." or "/" at least
 std::string BaseName(std::string_view path);
 // Bytes free for an ordinary user on the file system of `path`.
 Result<std::uint64_t> FreeSpace(const std::string& path);

@@ -37,8 +37,8 @@ std::uint32_t Crc32cComp(std::uint32_t crc, ByteView bytes);
 std::uint32_t Crc32cCompPortable(std::uint32_t crc, ByteView bytes);  // the table; for tests
 inline std::uint32_t Crc32cFin(std::uint32_t crc) { return crc ^ 0xFFFFFFFFU; }
 
-std::string ToHex(ByteView bytes);                // lower case
-Result<Bytes> FromHex(std::string_view text);     // strict: even length, [0-9a-fA-F]
+std::string ToHex(ByteView bytes);             // lower case
+Result<Bytes> FromHex(std::string_view text);  // strict: even length, [0-9a-fA-F]
 
 // `size` bytes from the kernel's random source; kIo when it fails.
 Result<Bytes> RandomBytes(std::size_t size);

@@ -11,8 +11,8 @@ namespace pitr {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}               // NOLINT(google-explicit-constructor)
-  Result(Status status) : status_(std::move(status)) {        // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
+  Result(Status status) : status_(std::move(status)) {  // NOLINT(google-explicit-constructor)
     if (status_.ok()) status_ = Status(Code::kInternal, "result without value");
   }
 
@@ -37,15 +37,15 @@ class [[nodiscard]] Result {
 #define PITR_CONCAT(a, b) PITR_CONCAT_INNER(a, b)
 
 // Returns the Status (or Result) of `expr` from the enclosing function unless it is OK.
-#define PITR_RETURN_IF_ERROR(expr)                       \
-  do {                                                   \
-    ::pitr::Status pitr_status_ = (expr);                \
-    if (!pitr_status_.ok()) return pitr_status_;         \
+#define PITR_RETURN_IF_ERROR(expr)               \
+  do {                                           \
+    ::pitr::Status pitr_status_ = (expr);        \
+    if (!pitr_status_.ok()) return pitr_status_; \
   } while (0)
 
 // PITR_ASSIGN_OR_RETURN(auto x, F()): x is the value, or the enclosing function returns the Status.
-#define PITR_ASSIGN_OR_RETURN(lhs, expr)                                        \
-  auto PITR_CONCAT(pitr_result_, __LINE__) = (expr);                            \
-  if (!PITR_CONCAT(pitr_result_, __LINE__).ok())                                \
-    return std::move(PITR_CONCAT(pitr_result_, __LINE__)).status();             \
+#define PITR_ASSIGN_OR_RETURN(lhs, expr)                            \
+  auto PITR_CONCAT(pitr_result_, __LINE__) = (expr);                \
+  if (!PITR_CONCAT(pitr_result_, __LINE__).ok())                    \
+    return std::move(PITR_CONCAT(pitr_result_, __LINE__)).status(); \
   lhs = std::move(*PITR_CONCAT(pitr_result_, __LINE__))

@@ -64,10 +64,22 @@ class [[nodiscard]] Status {
   const std::string& detail() const { return detail_; }
   const std::string& hint() const { return hint_; }
 
-  Status& WithDetail(std::string text) & { detail_ = std::move(text); return *this; }
-  Status&& WithDetail(std::string text) && { detail_ = std::move(text); return std::move(*this); }
-  Status& WithHint(std::string text) & { hint_ = std::move(text); return *this; }
-  Status&& WithHint(std::string text) && { hint_ = std::move(text); return std::move(*this); }
+  Status& WithDetail(std::string text) & {
+    detail_ = std::move(text);
+    return *this;
+  }
+  Status&& WithDetail(std::string text) && {
+    detail_ = std::move(text);
+    return std::move(*this);
+  }
+  Status& WithHint(std::string text) & {
+    hint_ = std::move(text);
+    return *this;
+  }
+  Status&& WithHint(std::string text) && {
+    hint_ = std::move(text);
+    return std::move(*this);
+  }
   // Puts `prefix: ` before the message, for context added once per layer. No effect on OK.
   Status&& Prefix(std::string_view prefix) &&;
 

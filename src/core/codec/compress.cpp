@@ -38,7 +38,8 @@ Compressor::Compressor(int level) : level_(level) {
   if (level_ != 0) {
     state_ = std::make_unique<State>();
     if (state_->zstd != nullptr) {
-      ZSTD_CCtx_setParameter(state_->zstd, ZSTD_c_compressionLevel, level_);  // clamped, never refused
+      ZSTD_CCtx_setParameter(state_->zstd, ZSTD_c_compressionLevel,
+                             level_);  // clamped, never refused
     }
   }
 }
@@ -79,9 +80,7 @@ Status Compressor::Add(ByteView plain, Bytes* out) {
   return plain.empty() ? Status::Ok() : Run(plain, false, out);
 }
 
-Status Compressor::Finish(Bytes* out) {
-  return level_ == 0 ? Status::Ok() : Run({}, true, out);
-}
+Status Compressor::Finish(Bytes* out) { return level_ == 0 ? Status::Ok() : Run({}, true, out); }
 
 struct Decompressor::State {
   ZSTD_DCtx* zstd = ZSTD_createDCtx();
@@ -189,8 +188,9 @@ Status CompressBlock(int level, ByteView plain, Bytes* out) {
   }
   const std::size_t begin = out->size();
   out->resize(begin + ZSTD_compressBound(plain.size()));
-  const std::size_t size = ZSTD_compressCCtx(contexts->compress, out->data() + begin,
-                                             out->size() - begin, plain.data(), plain.size(), level);
+  const std::size_t size =
+      ZSTD_compressCCtx(contexts->compress, out->data() + begin, out->size() - begin, plain.data(),
+                        plain.size(), level);
   if (ZSTD_isError(size)) {
     out->resize(begin);
     return ZstdStatus(Code::kInternal, "could not compress", size);

@@ -20,10 +20,10 @@ constexpr std::string_view kAdjectives[] = {
     "plain", "proud", "quick", "quiet",  "round", "silent", "still", "warm",
 };
 constexpr std::string_view kNouns[] = {
-    "bay",   "beach", "bird",   "brook", "cedar", "cloud", "coast", "dawn",
-    "dew",   "dune",  "field",  "fern",  "forest", "frost", "glade", "grove",
-    "hill",  "lake",  "leaf",   "meadow", "moon",  "moss",  "oak",   "pine",
-    "pond",  "rain",  "reed",   "river", "sky",   "snow",  "star",  "stone",
+    "bay",  "beach", "bird",  "brook",  "cedar",  "cloud", "coast", "dawn",
+    "dew",  "dune",  "field", "fern",   "forest", "frost", "glade", "grove",
+    "hill", "lake",  "leaf",  "meadow", "moon",   "moss",  "oak",   "pine",
+    "pond", "rain",  "reed",  "river",  "sky",    "snow",  "star",  "stone",
 };
 
 bool IsLowerHex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }

@@ -12,14 +12,14 @@ namespace pitr {
 // What a root line of history belongs to; never changes along a line (rules.md 5).
 struct RootIdentity {
   std::uint64_t system_identifier = 0;
-  std::uint32_t server_major = 0;      // 15, 17, 18
-  std::uint32_t segment_size = 0;      // bytes
+  std::uint32_t server_major = 0;  // 15, 17, 18
+  std::uint32_t segment_size = 0;  // bytes
   friend bool operator==(const RootIdentity&, const RootIdentity&) = default;
 };
 
-using BranchId = std::string;      // "br-<word>-<word>-<8 hex>"
-using SnapshotId = std::string;    // "sn-<UTC yyyymmddThhmmss>-<8 hex>"
-using OperationId = std::string;   // "op-<UTC yyyymmddThhmmss>-<8 hex>"
+using BranchId = std::string;     // "br-<word>-<word>-<8 hex>"
+using SnapshotId = std::string;   // "sn-<UTC yyyymmddThhmmss>-<8 hex>"
+using OperationId = std::string;  // "op-<UTC yyyymmddThhmmss>-<8 hex>"
 
 // Fresh ids; random parts from the kernel.
 Result<BranchId> NewBranchId();

@@ -21,17 +21,21 @@ struct SegmentId {
 bool IsValidSegmentSize(std::uint64_t segment_size);
 
 std::string SegmentName(SegmentId segment, std::uint64_t segment_size);
-inline Lsn SegmentStart(std::uint64_t number, std::uint64_t segment_size) { return {number * segment_size}; }
-inline std::uint64_t SegmentNumberOf(Lsn lsn, std::uint64_t segment_size) { return lsn.value / segment_size; }
-std::string HistoryName(TimelineId timeline);                       // 00000002.history
+inline Lsn SegmentStart(std::uint64_t number, std::uint64_t segment_size) {
+  return {number * segment_size};
+}
+inline std::uint64_t SegmentNumberOf(Lsn lsn, std::uint64_t segment_size) {
+  return lsn.value / segment_size;
+}
+std::string HistoryName(TimelineId timeline);  // 00000002.history
 
 enum class WalFileKind { kSegment, kPartial, kHistory, kBackupLabel };
 
 struct WalFileName {
   WalFileKind kind;
   TimelineId timeline = 0;
-  std::uint64_t segment = 0;       // not for kHistory
-  std::uint32_t backup_offset = 0; // kBackupLabel only
+  std::uint64_t segment = 0;        // not for kHistory
+  std::uint32_t backup_offset = 0;  // kBackupLabel only
 };
 
 // The names that the server archives: 24 hex digits, the same with ".partial", "TTTTTTTT.history",
