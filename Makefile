@@ -72,7 +72,7 @@ TOOL_OBJS := $(call objects_of,tool)
 MODULE := $(BUILD)/pitr_ext.so
 TOOL := $(BUILD)/pitr
 # A folder that holds nothing yet is not built.
-BUILT := $(if $(PG_OBJS),$(MODULE)) $(if $(TOOL_OBJS),$(TOOL))
+BUILT := $(CORE_OBJS) $(if $(PG_OBJS),$(MODULE)) $(if $(TOOL_OBJS),$(TOOL))
 
 all: $(BUILT)
 
