@@ -27,10 +27,8 @@ endif
 EXTENSION := pitr_ext
 DATA := $(wildcard sql/*--*.sql)
 REGRESS := $(sort $(patsubst sql/%.sql,%,$(filter-out $(DATA),$(wildcard sql/*.sql))))
-REGRESS_OPTS := --inputdir=.
 TAP_TESTS := 1
 PROVE_TESTS := $(sort $(wildcard test/tap/[0-9]*.pl))
-PROVE_FLAGS ?= -I test/tap
 # The bitcode rules of PGXS compile without our -std, and inlining buys this module nothing.
 override with_llvm := no
 
@@ -38,6 +36,8 @@ override with_llvm := no
 all:
 
 include $(PGXS)
+
+PROVE_FLAGS += -I test/tap
 
 MAJOR := $(firstword $(subst ., ,$(MAJORVERSION)))
 BUILD := build/$(MAJOR)$(if $(filter 1,$(PITR_FAULTS)),-faults)
