@@ -1,0 +1,129 @@
+// The parts of the boundary that need no template. The only file that may raise.
+#include "pg/boundary.h"
+
+#include <cstring>
+#include <string_view>
+
+#include "pg/error_map.h"
+#include "pg/postgres_headers.h"
+
+extern "C" {
+#include "storage/lwlock.h"
+}
+
+namespace pitr::pg {
+
+namespace internal {
+
+void FillReportFromStatus(const Status& status, Report* report) noexcept {
+  FillReport(status.code(), status.message(), status.detail(), status.hint(), report);
+}
+
+void FillReportFromException(const std::exception* error, Report* report) noexcept {
+  const char* what = error != nullptr ? error->what() : nullptr;
+  FillReport(Code::kInternal, "unexpected C++ exception",
+             what != nullptr ? std::string_view(what) : std::string_view(), {}, report);
+}
+
+void FillReportOutOfMemory(Report* report) noexcept {
+  FillReport(Code::kOutOfMemory, "out of memory", {}, {}, report);
+}
+
+}  // namespace internal
+
+void Raise(Outcome outcome, const Report& report) {
+  if (outcome == Outcome::kReraise) {
+    PG_RE_THROW();
+  }
+  if (report.sqlstate == ERRCODE_QUERY_CANCELED) {
+    CHECK_FOR_INTERRUPTS();
+  }
+  Report text = report;
+  ToServerEncoding(&text);
+  ereport(ERROR, (errcode(text.sqlstate), errmsg_internal("%s", text.message),
+                  text.detail[0] != '\0' ? errdetail_internal("%s", text.detail) : 0,
+                  text.hint[0] != '\0' ? errhint("%s", text.hint) : 0));
+}
+
+[[noreturn]] void RaiseFatal(int sqlstate, const char* message, const char* hint) {
+  ereport(FATAL, (errcode(sqlstate), errmsg_internal("%s", message), errhint("%s", hint)));
+  pg_unreachable();
+}
+
+void LogAndDrop(Outcome outcome, const Report& report, int level) noexcept {
+  if (outcome == Outcome::kRaise) {
+    QuietLog(level, report.message, report.detail, report.hint);
+    return;
+  }
+  HOLD_INTERRUPTS();
+  try {
+    Call([] { EmitErrorReport(); });
+  } catch (const ErrorInFlight&) {
+    // Dropped with the one that could not be shown.
+  }
+  FlushErrorState();
+  // As every error handler of the server ends: no lock, nothing held (pgarch.c of 17).
+  LWLockReleaseAll();
+  InterruptHoldoffCount = 0;
+  QueryCancelHoldoffCount = 0;
+}
+
+void CheckInterrupts() {
+  Call([] { CHECK_FOR_INTERRUPTS(); });
+}
+
+void QuietLog(int level, const char* message, const char* detail, const char* hint) noexcept {
+  // A second error on top of one in flight would overwrite it (FlushErrorState below).
+  if (level >= ERROR || std::uncaught_exceptions() > 0) {
+    return;
+  }
+  // The last act of ereport is an interrupt check, even below ERROR (elog.c of 15, errfinish).
+  HOLD_INTERRUPTS();
+  try {
+    Call([&] {
+      if (!message_level_is_interesting(level)) {
+        return;
+      }
+      Report text;
+      CopyText(message, text.message, sizeof text.message);
+      CopyText(detail, text.detail, sizeof text.detail);
+      CopyText(hint, text.hint, sizeof text.hint);
+      ToServerEncoding(&text);
+      ereport(level, (errmsg_internal("%s", text.message),
+                      text.detail[0] != '\0' ? errdetail_internal("%s", text.detail) : 0,
+                      text.hint[0] != '\0' ? errhint("%s", text.hint) : 0));
+    });
+  } catch (const ErrorInFlight&) {
+    FlushErrorState();
+  }
+  RESUME_INTERRUPTS();
+}
+
+Datum RunFunction(FunctionCallInfo fcinfo, FunctionBody body) {
+  Datum out = 0;
+  Report report;
+  const Outcome outcome = Run(
+      [&]() -> Status {
+        Result<Datum> result = body(fcinfo);
+        if (!result.ok()) {
+          return std::move(result).status();
+        }
+        out = *result;
+        return Status::Ok();
+      },
+      &report);
+  if (outcome != Outcome::kOk) {
+    Raise(outcome, report);
+  }
+  return out;
+}
+
+void RunWorker(Datum argument, Status (*body)(Datum)) {
+  Report report;
+  const Outcome outcome = Run([&] { return body(argument); }, &report);
+  if (outcome != Outcome::kOk) {
+    Raise(outcome, report);
+  }
+}
+
+}  // namespace pitr::pg

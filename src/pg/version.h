@@ -1,0 +1,37 @@
+// Every test of the server's version in the project. Code elsewhere is written against the newest spelling.
+#pragma once
+
+#include "pg/postgres_headers.h"
+
+#if PG_VERSION_NUM < 150000
+#error "pitr_ext needs PostgreSQL 15 or later"
+#endif
+
+namespace pitr::pg {
+
+inline constexpr int kServerMajor = PG_VERSION_NUM / 10000;
+
+}  // namespace pitr::pg
+
+// 16 moved archive modules to archive/archive_module.h: _PG_archive_module_init returns the callbacks, which take a state.
+// 15: it fills the struct that it is given, and the declarations are in postmaster/pgarch.h.
+#if PG_VERSION_NUM >= 160000
+#define PITR_ARCHIVE_STATE 1
+#else
+#define PITR_ARCHIVE_STATE 0
+#endif
+
+// 17: arch_module_check_errdetail says why a module calls itself not configured.
+#if PG_VERSION_NUM >= 170000
+#define PITR_ARCHIVE_ERRDETAIL 1
+#else
+#define PITR_ARCHIVE_ERRDETAIL 0
+#endif
+
+// 18: the magic block names the module and its version.
+#if PG_VERSION_NUM >= 180000
+#define PITR_MODULE_MAGIC(module_name, module_version) \
+  PG_MODULE_MAGIC_EXT(.name = module_name, .version = module_version)
+#else
+#define PITR_MODULE_MAGIC(module_name, module_version) PG_MODULE_MAGIC
+#endif
