@@ -64,21 +64,21 @@ Result<Container> ReadWhole(const std::string& path, std::size_t max_size) {
   // One byte more than the file had, so that one read sees the end; files in /proc say 0, and a file
   // may grow meanwhile, hence the loop.
   std::size_t room = static_cast<std::size_t>(std::min<std::uint64_t>(size, max_size)) + 1;
-  for (;;) {
-    if (size > max_size || filled > max_size) {
-      return Status(Code::kLimit,
-                    "file \"" + path + "\" is larger than " + std::to_string(max_size) + " bytes");
-    }
+  bool is_at_end = false;
+  while (!is_at_end && size <= max_size && filled <= max_size) {
     content.resize(filled + room);
     PITR_ASSIGN_OR_RETURN(const std::size_t got,
                           file.ReadAt(filled, content.data() + filled, room));
     filled += got;
-    if (got < room) {
-      content.resize(filled);
-      return content;
-    }
+    is_at_end = got < room;
     room = 65536;
   }
+  if (size > max_size || filled > max_size) {
+    return Status(Code::kLimit,
+                  "file \"" + path + "\" is larger than " + std::to_string(max_size) + " bytes");
+  }
+  content.resize(filled);
+  return content;
 }
 
 struct CloseDirectory {

@@ -107,7 +107,7 @@ Status Status::FromErrno(int errnum, std::string_view what) {
   return Status(CodeOfErrno(errnum), std::move(message));
 }
 
-Status&& Status::Prefix(std::string_view prefix) && {
+Status Status::Prefix(std::string_view prefix) && {
   if (!ok()) {
     message_.insert(0, ": ").insert(0, prefix);
   }

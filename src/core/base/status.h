@@ -68,7 +68,8 @@ class [[nodiscard]] Status {
     detail_ = std::move(text);
     return *this;
   }
-  Status&& WithDetail(std::string text) && {
+  // By value, here and below: `status = std::move(status).Prefix("x")` must not move onto itself.
+  Status WithDetail(std::string text) && {
     detail_ = std::move(text);
     return std::move(*this);
   }
@@ -76,12 +77,12 @@ class [[nodiscard]] Status {
     hint_ = std::move(text);
     return *this;
   }
-  Status&& WithHint(std::string text) && {
+  Status WithHint(std::string text) && {
     hint_ = std::move(text);
     return std::move(*this);
   }
   // Puts `prefix: ` before the message, for context added once per layer. No effect on OK.
-  Status&& Prefix(std::string_view prefix) &&;
+  Status Prefix(std::string_view prefix) &&;
 
   // message, then detail and hint on the same line, for logs and the program.
   std::string ToString() const;
