@@ -1,0 +1,464 @@
+#include "pg/operation.h"
+
+#include <cstring>
+
+#include "pg/boundary.h"
+#include "pg/error_map.h"
+#include "pg/guc.h"
+#include "pg/server_facts.h"
+#include "pg/shmem.h"
+#include "pg/postgres_headers.h"
+
+extern "C" {
+#include "access/xact.h"
+#include "postmaster/bgworker.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "utils/wait_event.h"
+}
+
+namespace pitr::pg {
+
+namespace {
+
+// Scope of the operations lock. Between construction and destruction only plain memory is touched: nothing raises.
+class Locked {
+ public:
+  Locked() {
+    Call([] { LWLockAcquire(OperationsLock(), LW_EXCLUSIVE); });
+  }
+  ~Locked() { LWLockRelease(OperationsLock()); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+  OperationSlot* slots() const { return GetShared()->operations.slots; }
+};
+
+bool IsOver(const OperationSlot& slot) {
+  return slot.state == OperationState::kDone || slot.state == OperationState::kFailed ||
+         slot.state == OperationState::kCancelled;
+}
+bool IsFree(const OperationSlot& slot) {
+  return slot.state == OperationState::kFree || (IsOver(slot) && slot.caller_pid == 0);
+}
+
+int FindSlot(const OperationSlot* slots, const std::string& id) {
+  for (int i = 0; i < kOperationSlots; i++) {
+    if (slots[i].state != OperationState::kFree && id == slots[i].id) return i;
+  }
+  return -1;
+}
+
+void WakePid(std::int32_t pid) {
+  if (pid == 0) return;
+  Call([pid] {
+    PGPROC* process = BackendPidGetProc(pid);
+    if (process != nullptr) SetLatch(&process->procLatch);
+  });
+}
+
+void Nap(long milliseconds) {
+  Call([milliseconds] {
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+  });
+}
+
+// Fills a slot, or says what is in the way.
+struct SlotOutcome {
+  int slot = -1;
+  std::string busy_id, busy_kind;
+};
+
+SlotOutcome TakeSlot(const NewOperation& operation, const std::string& id, const std::string& request) {
+  const std::int64_t now = SystemClock().Now().micros;
+  SlotOutcome outcome;
+  const Locked locked;
+  OperationSlot* slots = locked.slots();
+  for (int i = 0; i < kOperationSlots; i++) {
+    if (slots[i].state != OperationState::kFree && !IsOver(slots[i])) {
+      outcome.busy_id = slots[i].id;
+      outcome.busy_kind = slots[i].kind;
+      return outcome;
+    }
+    if (IsFree(slots[i])) outcome.slot = i;
+  }
+  if (outcome.slot < 0) {
+    outcome.busy_kind = "finished";
+    return outcome;
+  }
+  OperationSlot& slot = slots[outcome.slot];
+  std::memset(&slot, 0, sizeof slot);
+  CopyText(id, slot.id, sizeof slot.id);
+  CopyText(operation.kind, slot.kind, sizeof slot.kind);
+  CopyText(operation.branch, slot.branch, sizeof slot.branch);
+  CopyText(operation.branch_id, slot.branch_id, sizeof slot.branch_id);
+  CopyText(operation.role_name, slot.role_name, sizeof slot.role_name);
+  CopyText(std::string_view("queued"), slot.phase, sizeof slot.phase);
+  slot.caller_pid = operation.wait ? MyProcPid : 0;
+  slot.started_at = now;
+  slot.request_size = static_cast<std::uint32_t>(request.size());
+  std::memcpy(slot.request, request.data(), request.size());
+  slot.state = OperationState::kQueued;
+  return outcome;
+}
+
+bool LaunchWorker(int slot) {
+  return Call([slot] {
+    BackgroundWorker worker;
+    std::memset(&worker, 0, sizeof worker);
+    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+    worker.bgw_start_time = BgWorkerStart_ConsistentState;
+    // Never restarted, forgotten by a crash cycle: an exchange must not run it again in the restored server (internals 22).
+    worker.bgw_restart_time = BGW_NEVER_RESTART;
+    strlcpy(worker.bgw_library_name, "pitr_ext", sizeof worker.bgw_library_name);
+    strlcpy(worker.bgw_function_name, "pitr_operation_main", sizeof worker.bgw_function_name);
+    strlcpy(worker.bgw_name, "pitr operation worker", sizeof worker.bgw_name);
+    strlcpy(worker.bgw_type, "pitr operation worker", sizeof worker.bgw_type);
+    worker.bgw_main_arg = Int32GetDatum(slot);
+    return RegisterDynamicBackgroundWorker(&worker, nullptr);
+  });
+}
+
+Result<std::string> TryStart(const NewOperation& operation, const std::string& id, const std::string& request,
+                             SlotOutcome* outcome) {
+  *outcome = TakeSlot(operation, id, request);
+  if (outcome->slot < 0) {
+    return Status(Code::kLockTimeout, "operation \"" + outcome->busy_id + "\" (" + outcome->busy_kind +
+                                          ") is still running")
+        .WithHint("Wait for it with pitr_wait_operation, or end it with pitr_cancel_operation.");
+  }
+  if (!LaunchWorker(outcome->slot)) {
+    const Locked locked;
+    locked.slots()[outcome->slot].state = OperationState::kFree;
+    return Status(Code::kLimit, "no background worker is free for the operation")
+        .WithHint("Raise max_worker_processes; pitr_check() shows how many are needed.");
+  }
+  return id;
+}
+
+Result<std::string> RequestText(const NewOperation& operation) {
+  std::string text = DumpJson(operation.request);
+  if (text.size() > sizeof(OperationSlot{}.request)) {
+    return Status(Code::kLimit, "the arguments of the operation are longer than " +
+                                    std::to_string(sizeof(OperationSlot{}.request)) + " bytes");
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<std::string> StartOperationNow(const NewOperation& operation) {
+  PITR_ASSIGN_OR_RETURN(const std::string id, NewOperationId(SystemClock().Now().micros / 1000000));
+  PITR_ASSIGN_OR_RETURN(const std::string request, RequestText(operation));
+  SlotOutcome outcome;
+  return TryStart(operation, id, request, &outcome);
+}
+
+Result<std::string> StartOperation(const NewOperation& operation) {
+  PITR_ASSIGN_OR_RETURN(const std::string id, NewOperationId(SystemClock().Now().micros / 1000000));
+  PITR_ASSIGN_OR_RETURN(const std::string request, RequestText(operation));
+  const std::int64_t give_up = SystemClock().MonotonicMillis() + CurrentSettings().operation_lock_timeout_ms;
+  for (;;) {
+    SlotOutcome outcome;
+    Result<std::string> started = TryStart(operation, id, request, &outcome);
+    if (started.ok() || started.status().code() != Code::kLockTimeout ||
+        SystemClock().MonotonicMillis() >= give_up) {
+      return started;
+    }
+    Nap(50);
+    CheckInterrupts();
+  }
+}
+
+std::optional<OperationSlot> FindOperation(const std::string& id) {
+  const Locked locked;
+  const int i = FindSlot(locked.slots(), id);
+  if (i < 0) return std::nullopt;
+  return locked.slots()[i];
+}
+
+std::vector<OperationSlot> AllOperations() {
+  std::vector<OperationSlot> all;
+  all.reserve(kOperationSlots);
+  const Locked locked;
+  for (int i = 0; i < kOperationSlots; i++) {
+    if (locked.slots()[i].state != OperationState::kFree) all.push_back(locked.slots()[i]);
+  }
+  return all;
+}
+
+Result<bool> RequestCancel(const std::string& id) {
+  std::int32_t worker = 0;
+  {
+    const Locked locked;
+    const int i = FindSlot(locked.slots(), id);
+    if (i < 0) return Status(Code::kNotFound, "operation \"" + id + "\" is not running");
+    OperationSlot& slot = locked.slots()[i];
+    if (IsOver(slot) || slot.state == OperationState::kExchanging) return false;
+    slot.cancel = true;
+    worker = slot.worker_pid;
+  }
+  WakePid(worker);
+  return true;
+}
+
+void ReleaseOperation(const std::string& id) {
+  const Locked locked;
+  const int i = FindSlot(locked.slots(), id);
+  if (i >= 0 && locked.slots()[i].caller_pid == MyProcPid) locked.slots()[i].caller_pid = 0;
+}
+
+namespace {
+
+// The caller was interrupted: the operation is cancelled, and a second is given to it to do so.
+void CancelForInterrupt(const std::string& id) {
+  Result<bool> cancelled = RequestCancel(id);
+  for (int i = 0; cancelled.ok() && *cancelled && i < 18; i++) {
+    const std::optional<OperationSlot> slot = FindOperation(id);
+    if (!slot || IsOver(*slot)) break;
+    Nap(50);
+  }
+  ReleaseOperation(id);
+}
+
+}  // namespace
+
+Result<OperationSlot> WaitForOperation(const std::string& id, bool cancel_with_me, bool stop_at_exchange,
+                                       std::optional<std::int64_t> timeout_micros) {
+  const std::int64_t started = SystemClock().MonotonicMillis();
+  for (;;) {
+    const std::optional<OperationSlot> slot = FindOperation(id);
+    if (!slot) return Status(Code::kNotFound, "operation \"" + id + "\" is not running");
+    const bool ready = stop_at_exchange && slot->state == OperationState::kExchanging;
+    const bool late = timeout_micros && (SystemClock().MonotonicMillis() - started) * 1000 >= *timeout_micros;
+    if (IsOver(*slot) || ready || late) return *slot;
+    // A worker that died without a word (it never came up, or was killed before it could say so).
+    if (INTERRUPTS_PENDING_CONDITION() && cancel_with_me) CancelForInterrupt(id);
+    CheckInterrupts();
+    Nap(50);
+  }
+}
+
+namespace {
+
+constinit char committing_operation[64] = {};
+constinit bool callback_registered = false;
+
+void AtTransactionEnd(XactEvent event, void*) {
+  if (committing_operation[0] == '\0') return;
+  if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT) return;
+  OperationsShared& shared = GetShared()->operations;
+  LWLockAcquire(OperationsLock(), LW_EXCLUSIVE);
+  for (OperationSlot& slot : shared.slots) {
+    if (std::strcmp(slot.id, committing_operation) != 0) continue;
+    if (event == XACT_EVENT_COMMIT) {
+      slot.caller_committed = true;
+    } else {
+      slot.cancel = true;
+    }
+  }
+  LWLockRelease(OperationsLock());
+  committing_operation[0] = '\0';
+}
+
+}  // namespace
+
+void ReleaseSessionsAtCommit(const std::string& id) {
+  if (!callback_registered) {
+    Call([] { RegisterXactCallback(AtTransactionEnd, nullptr); });
+    callback_registered = true;
+  }
+  CopyText(id, committing_operation, sizeof committing_operation);
+}
+
+std::string StateName(OperationState state) {
+  switch (state) {
+    case OperationState::kFree:
+      return "free";
+    case OperationState::kQueued:
+      return "queued";
+    case OperationState::kRunning:
+    case OperationState::kExchanging:
+      return "running";
+    case OperationState::kDone:
+      return "done";
+    case OperationState::kFailed:
+      return "failed";
+    case OperationState::kCancelled:
+      return "cancelled";
+  }
+  return "";
+}
+
+Status StatusOfSlot(const OperationSlot& slot) {
+  Json error;
+  error["sqlstate"] = slot.sqlstate;
+  error["message"] = slot.error;
+  error["detail"] = slot.detail;
+  error["hint"] = slot.hint;
+  Status status(Code::kInternal, slot.error);
+  for (int i = 1; i <= static_cast<int>(Code::kInternal); i++) {
+    if (SqlState(static_cast<Code>(i)) == slot.sqlstate) status = Status(static_cast<Code>(i), slot.error);
+    if (SqlState(static_cast<Code>(i)) == slot.sqlstate) break;
+  }
+  return std::move(status).WithDetail(slot.detail).WithHint(slot.hint);
+}
+
+Json ResultOfSlot(const OperationSlot& slot) {
+  Result<Json> json = ParseJson({slot.result, slot.result_size}, "result of the operation");
+  return json.ok() ? *json : Json::object();
+}
+
+OperationRecord RecordOfSlot(const OperationSlot& slot) {
+  OperationRecord record;
+  record.id = slot.id;
+  record.kind = slot.kind;
+  record.branch = slot.branch;
+  record.branch_id = slot.branch_id;
+  record.state = StateName(slot.state);
+  record.phase = slot.phase;
+  record.role_name = slot.role_name;
+  record.error = slot.error;
+  record.sqlstate = slot.sqlstate;
+  record.bytes_done = slot.bytes_done;
+  record.bytes_total = slot.bytes_total;
+  record.replay_lsn = {slot.replay_lsn};
+  record.target_lsn = {slot.target_lsn};
+  record.started_at = {slot.started_at};
+  if (slot.finished_at != 0) record.finished_at = Timestamp{slot.finished_at};
+  record.result.assign(slot.result, slot.result_size);
+  return record;
+}
+
+// --- the worker's side ---
+
+OperationSlot RunningOperation::Copy() const {
+  const Locked locked;
+  return locked.slots()[slot_];
+}
+
+Json RunningOperation::Request() const {
+  const OperationSlot slot = Copy();
+  Result<Json> json = ParseJson({slot.request, slot.request_size}, "request of the operation");
+  return json.ok() ? *json : Json::object();
+}
+
+void RunningOperation::SetPhase(std::string_view phase) {
+  const Locked locked;
+  OperationSlot& slot = locked.slots()[slot_];
+  CopyText(phase, slot.phase, sizeof slot.phase);
+  slot.worker_pid = MyProcPid;
+  if (slot.state == OperationState::kQueued) slot.state = OperationState::kRunning;
+}
+
+void RunningOperation::SetProgress(std::uint64_t done, std::uint64_t total) {
+  const Locked locked;
+  locked.slots()[slot_].bytes_done = done;
+  locked.slots()[slot_].bytes_total = total;
+}
+
+void RunningOperation::SetReplay(Lsn replay, Lsn target) {
+  const Locked locked;
+  if (replay.valid()) locked.slots()[slot_].replay_lsn = replay.value;
+  if (target.valid()) locked.slots()[slot_].target_lsn = target.value;
+}
+
+bool RunningOperation::CancelRequested() const {
+  const Locked locked;
+  return locked.slots()[slot_].cancel;
+}
+
+bool RunningOperation::ForbidCancel() {
+  const Locked locked;
+  OperationSlot& slot = locked.slots()[slot_];
+  if (slot.cancel) return false;
+  slot.state = OperationState::kExchanging;
+  return true;
+}
+
+void RunningOperation::PublishExchanging(const Json& result) {
+  const std::string text = DumpJson(result);
+  std::int32_t caller = 0;
+  {
+    const Locked locked;
+    OperationSlot& slot = locked.slots()[slot_];
+    slot.result_size = static_cast<std::uint32_t>(std::min(text.size(), sizeof slot.result));
+    std::memcpy(slot.result, text.data(), slot.result_size);
+    CopyText(std::string_view("exchange"), slot.phase, sizeof slot.phase);
+    slot.state = OperationState::kExchanging;
+    caller = slot.caller_pid;
+  }
+  WakePid(caller);
+}
+
+bool RunningOperation::CallerCommitted() const {
+  const Locked locked;
+  return locked.slots()[slot_].caller_committed;
+}
+
+std::int32_t RunningOperation::CallerPid() const {
+  const Locked locked;
+  return locked.slots()[slot_].caller_pid;
+}
+
+bool RunningOperation::CallerGone() const {
+  const std::int32_t caller = CallerPid();
+  return caller == 0 || Call([caller] { return BackendPidGetProc(caller) == nullptr; });
+}
+
+void RunningOperation::End(OperationState state, const Json& result, const Status& error) {
+  const std::string text = DumpJson(result);
+  const std::int64_t now = SystemClock().Now().micros;
+  std::int32_t caller = 0;
+  {
+    const Locked locked;
+    OperationSlot& slot = locked.slots()[slot_];
+    slot.result_size = static_cast<std::uint32_t>(std::min(text.size(), sizeof slot.result));
+    std::memcpy(slot.result, text.data(), slot.result_size);
+    if (!error.ok()) {
+      CopyText(SqlState(error.code()), slot.sqlstate, sizeof slot.sqlstate);
+      CopyText(error.message(), slot.error, sizeof slot.error);
+      CopyText(error.detail(), slot.detail, sizeof slot.detail);
+      CopyText(error.hint(), slot.hint, sizeof slot.hint);
+    }
+    slot.finished_at = now;
+    slot.worker_pid = 0;
+    slot.state = state;
+    caller = slot.caller_pid;
+  }
+  WakePid(caller);
+}
+
+Status RequestShip(std::int64_t timeout_ms) {
+  const Lsn wanted = FlushLsn();
+  OperationsShared& shared = GetShared()->operations;
+  const std::int64_t asked_at = SystemClock().Now().micros;
+  std::int32_t launcher = 0;
+  {
+    const Locked locked;
+    shared.ship_wanted = std::max(shared.ship_wanted, wanted.value);
+    launcher = shared.launcher_pid;
+  }
+  WakePid(launcher);
+  const std::int64_t give_up = SystemClock().MonotonicMillis() + timeout_ms;
+  for (;;) {
+    std::string error;
+    bool tried = false;
+    {
+      const Locked locked;
+      if (shared.ship_done >= wanted.value) return Status::Ok();
+      tried = shared.ship_tried_at > asked_at;
+      error = shared.ship_error;
+    }
+    if (SystemClock().MonotonicMillis() >= give_up) {
+      return Status(Code::kIo, "the newest WAL could not be brought into the repository")
+          .WithDetail(tried && !error.empty() ? error : "The launcher did not answer in time.");
+    }
+    Nap(20);
+    CheckInterrupts();
+  }
+}
+
+}  // namespace pitr::pg
