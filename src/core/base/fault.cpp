@@ -26,11 +26,7 @@ namespace pitr {
 std::vector<std::string_view> FaultPoints() {
   std::vector<std::string_view> points;
 #ifdef PITR_FAULTS
-  for (const std::string_view point : kFaultPoints) {
-    if (!point.empty()) {
-      points.push_back(point);
-    }
-  }
+  points.assign(std::begin(kFaultPoints), std::end(kFaultPoints));
 #endif
   return points;
 }
@@ -68,7 +64,7 @@ unsigned CountVisit(std::string_view point) noexcept {
     }
   }
   for (std::size_t i = 0; i < std::size(kFaultPoints); i++) {
-    if (!point.empty() && kFaultPoints[i] == point) {
+    if (kFaultPoints[i] == point) {
       return ++visit_counts[i];
     }
   }

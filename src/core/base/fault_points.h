@@ -8,7 +8,18 @@
 namespace pitr {
 
 inline constexpr std::string_view kFaultPoints[] = {
-    "",  // not a point: keeps the array from being empty
+    "catalogue.after_put",
+    "catalogue.before_put",
+    "exchange.after_rename",
+    "exchange.after_sync",
+    "exchange.before_rename",
+    "snapshot.copy.after_pack",
+    "snapshot.copy.before_pack",
+    "snapshot.manifest.after_write",
+    "snapshot.manifest.before_write",
+    "store.put.after_link",
+    "store.put.after_sync",
+    "store.put.before_sync",
 };
 
 }  // namespace pitr

@@ -18,7 +18,9 @@ class [[nodiscard]] Result {
 
   bool ok() const { return value_.has_value(); }
   const Status& status() const& { return status_; }
-  Status&& status() && { return std::move(status_); }
+  Status status() && {
+    return std::move(status_);
+  }  // by value: F().status() may be kept by reference
   // REQUIRES: ok()
   T& operator*() & { return *value_; }
   const T& operator*() const& { return *value_; }
