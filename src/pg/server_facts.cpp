@@ -189,11 +189,7 @@ void CountSessions(Dependants* found) {
     pgstat_clear_backend_activity_snapshot();
     const int count = pgstat_fetch_stat_numbackends();
     for (int i = 1; i <= count; i++) {
-#if PG_VERSION_NUM >= 160000
-      const LocalPgBackendStatus* local = pgstat_get_local_beentry_by_index(i);
-#else
-      const LocalPgBackendStatus* local = pgstat_fetch_stat_local_beentry(i);
-#endif
+      const LocalPgBackendStatus* local = PITR_LOCAL_BACKEND(i);
       if (local == nullptr) continue;
       if (local->backendStatus.st_backendType == B_BACKEND) found->sessions++;
       if (local->backendStatus.st_backendType == B_WAL_SENDER) found->standbys++;

@@ -35,3 +35,24 @@ inline constexpr int kServerMajor = PG_VERSION_NUM / 10000;
 #else
 #define PITR_MODULE_MAGIC(module_name, module_version) PG_MODULE_MAGIC
 #endif
+
+// 16 renamed the access to the status entries of other processes; index from 1.
+#if PG_VERSION_NUM >= 160000
+#define PITR_LOCAL_BACKEND(index) pgstat_get_local_beentry_by_index(index)
+#else
+#define PITR_LOCAL_BACKEND(index) pgstat_fetch_stat_local_beentry(index)
+#endif
+
+// 18 renamed CHECKPOINT_IMMEDIATE.
+#if PG_VERSION_NUM >= 180000
+#define PITR_CHECKPOINT_FAST CHECKPOINT_FAST
+#else
+#define PITR_CHECKPOINT_FAST CHECKPOINT_IMMEDIATE
+#endif
+
+// 16: a backup's state is a struct and its label is built from it; 15: the label text is the state.
+#if PG_VERSION_NUM >= 160000
+#define PITR_BACKUP_STATE 1
+#else
+#define PITR_BACKUP_STATE 0
+#endif

@@ -1,0 +1,178 @@
+#include "pg/restore_checks.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+
+#include "core/base/file.h"
+#include "pg/boundary.h"
+#include "pg/postgres_headers.h"
+
+extern "C" {
+#include "postmaster/postmaster.h"
+}
+
+namespace pitr::pg {
+
+namespace {
+
+Status NotReady(std::string message, std::string hint) {
+  return Status(Code::kNotReady, std::move(message)).WithHint(std::move(hint));
+}
+
+// A directory is a mount point when it stands in the mount table; the device alone would miss bind mounts.
+bool IsMountPoint(const std::string& directory) {
+  Result<std::string> table = ReadTextFile("/proc/self/mountinfo", 16U << 20);
+  if (!table.ok()) return false;
+  std::size_t begin = 0;
+  while (begin < table->size()) {
+    std::size_t end = table->find('\n', begin);
+    if (end == std::string::npos) end = table->size();
+    // Fields: id parent major:minor root mount-point ...
+    std::size_t field = begin;
+    for (int skip = 0; skip < 4 && field < end; skip++) field = table->find(' ', field) + 1;
+    if (table->compare(field, directory.size(), directory) == 0 && field + directory.size() < end &&
+        (*table)[field + directory.size()] == ' ') {
+      return true;
+    }
+    begin = end + 1;
+  }
+  return false;
+}
+
+bool IsInside(const std::string& path, const std::string& directory) {
+  return path.size() > directory.size() && path.compare(0, directory.size(), directory) == 0 &&
+         path[directory.size()] == '/';
+}
+
+Status CheckLayout(const std::string& data) {
+  if (IsMountPoint(data)) {
+    return NotReady("the data directory \"" + data + "\" is a mount point and cannot be exchanged",
+                    "Put the data directory one level below the mount point, for example \"" + data + "/data\".");
+  }
+  struct stat wal {};
+  if (lstat(JoinPath(data, "pg_wal").c_str(), &wal) == 0 && S_ISLNK(wal.st_mode)) {
+    return NotReady("pg_wal is a symbolic link, which an in-place restore does not support",
+                    "Move pg_wal into the data directory, or restore to a new directory with \"pitr restore\".");
+  }
+  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> tablespaces, ListDirectory(JoinPath(data, "pg_tblspc")));
+  if (!tablespaces.empty()) {
+    return NotReady("the server has tablespaces, which an in-place restore does not support yet",
+                    "Restore to a new directory with \"pitr restore\".");
+  }
+  return Status::Ok();
+}
+
+Status CheckSockets(const std::string& data) {
+  std::string directories = SettingValue("unix_socket_directories");
+  while (!directories.empty()) {
+    const std::size_t comma = directories.find(',');
+    std::string one = directories.substr(0, comma);
+    directories = comma == std::string::npos ? "" : directories.substr(comma + 1);
+    while (!one.empty() && one.front() == ' ') one.erase(0, 1);
+    if (one.empty() || one.front() == '@') continue;
+    char resolved[PATH_MAX];
+    const std::string absolute = one.front() == '/' ? one : JoinPath(data, one);
+    if (realpath(absolute.c_str(), resolved) == nullptr) continue;
+    if (resolved == data || IsInside(resolved, data)) {
+      return NotReady("the socket directory \"" + one + "\" is inside the data directory",
+                      "Set unix_socket_directories to a directory elsewhere.");
+    }
+  }
+  const std::string pid_file = SettingValue("external_pid_file");
+  if (!pid_file.empty() && (pid_file.front() != '/' || IsInside(pid_file, data))) {
+    return NotReady("external_pid_file \"" + pid_file + "\" is inside the data directory",
+                    "Set external_pid_file to a path elsewhere.");
+  }
+  return Status::Ok();
+}
+
+// The proof that no rule can replace: two empty directories in the same two parents change places.
+Status TryExchange(const std::string& data, const std::string& branches) {
+  const std::string tag = ".pitr-probe-" + std::to_string(getpid());
+  const std::string here = JoinPath(DirectoryName(data), tag), there = JoinPath(branches, tag);
+  Status status;
+  if (mkdir(here.c_str(), 0700) != 0) {
+    status = Status::FromErrno(errno, "make \"" + here + "\" beside the data directory");
+  } else if (mkdir(there.c_str(), 0700) != 0) {
+    status = Status::FromErrno(errno, "make \"" + there + "\"");
+  } else if (renameat2(AT_FDCWD, here.c_str(), AT_FDCWD, there.c_str(), RENAME_EXCHANGE) != 0) {
+    status = Status::FromErrno(errno, "exchange \"" + here + "\" and \"" + there + "\"");
+  }
+  rmdir(here.c_str());
+  rmdir(there.c_str());
+  if (status.ok()) return status;
+  return NotReady("the data directory cannot be exchanged: " + status.message(),
+                  "The server's user must be able to write in the parent of the data directory, and the branch "
+                  "directory must be on the same file system as the data directory.");
+}
+
+}  // namespace
+
+Status CheckServerCanExchange() {
+  if (InRecovery()) {
+    return NotReady("a standby cannot be restored in place", "Restore the primary; standbys are rebuilt from it.");
+  }
+  if (!restart_after_crash) {
+    return NotReady("restart_after_crash is off, so the server would stop instead of restarting",
+                    "Set restart_after_crash = on and reload the configuration.");
+  }
+  if (access(PitrProgram().c_str(), X_OK) != 0) {
+    return NotReady("the program \"" + PitrProgram() + "\" is missing", "Install it with \"make install\".");
+  }
+  PITR_ASSIGN_OR_RETURN(const std::string data, RealDataDirectory());
+  PITR_RETURN_IF_ERROR(CheckLayout(data));
+  PITR_RETURN_IF_ERROR(CheckSockets(data));
+  PITR_ASSIGN_OR_RETURN(const std::string branches, BranchDirectory());
+  const Status made = MakeDirectories(branches);
+  if (!made.ok()) {
+    return NotReady("the branch directory cannot be used: " + made.message(),
+                    "Make it and give it to the server's user, or set pitr.branch_directory.");
+  }
+  return TryExchange(data, branches);
+}
+
+namespace {
+
+void AppendList(std::string* text, const char* what, const std::vector<std::string>& names) {
+  if (names.empty()) return;
+  if (!text->empty()) *text += "; ";
+  *text += what;
+  for (std::size_t i = 0; i < names.size(); i++) *text += (i == 0 ? ": \"" : ", \"") + names[i] + "\"";
+}
+
+}  // namespace
+
+Status CheckDependants(const Dependants& dependants, const std::vector<std::string>& prepared, bool force) {
+  if (force) return Status::Ok();
+  std::string text;
+  if (dependants.standbys > 0) text = "attached standbys or receivers: " + std::to_string(dependants.standbys);
+  AppendList(&text, "replication slots", dependants.replication_slots);
+  AppendList(&text, "subscriptions", dependants.subscriptions);
+  AppendList(&text, "prepared transactions at the target", prepared);
+  if (text.empty()) return Status::Ok();
+  return Status(Code::kNotReady, "the restore would break what depends on this server")
+      .WithDetail("Affected are " + text + ".")
+      .WithHint("Use force => true to restore all the same.");
+}
+
+Result<DiskNeed> FindDiskNeed(std::uint64_t database_bytes, std::uint64_t wal_bytes) {
+  PITR_ASSIGN_OR_RETURN(const std::string branches, BranchDirectory());
+  DiskNeed need;
+  need.needed = database_bytes + database_bytes / 10 + wal_bytes + (64ULL << 20);
+  PITR_ASSIGN_OR_RETURN(need.free, FreeSpace(PathExists(branches) ? branches : DirectoryName(branches)));
+  return need;
+}
+
+Status CheckDiskNeed(const DiskNeed& need) {
+  if (need.free >= need.needed) return Status::Ok();
+  return Status(Code::kDiskFull, "not enough free disk space for the replacement directory")
+      .WithDetail(std::to_string(need.needed) + " bytes are needed, " + std::to_string(need.free) + " are free.")
+      .WithHint("Free space on the file system of the data directory; old undo branches can be deleted with "
+                "pitr_delete_branch(branch, force => true).");
+}
+
+}  // namespace pitr::pg
