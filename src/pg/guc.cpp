@@ -1,0 +1,253 @@
+// Settings and their check hooks. A hook runs in any process, the postmaster too, and neither raises nor throws: it says why
+// through the server's GUC_check_… texts.
+#include "pg/guc.h"
+
+#include <cctype>
+
+#include "core/store/open_store.h"
+#include "pg/boundary.h"
+#include "pg/postgres_headers.h"
+
+extern "C" {
+#include "utils/guc.h"
+}
+
+namespace pitr::pg {
+
+namespace {
+
+constinit char* repository = nullptr;
+constinit char* branch_directory = nullptr;
+constinit char* recovery_settings = nullptr;
+constinit int archive_workers = 0;
+constinit int archive_look_ahead = 0;
+constinit int compression_level = 0;
+constinit int backlog_compression_level = 0;
+constinit int snapshot_compression_level = 0;
+constinit int snapshot_workers = 0;
+constinit int restore_workers = 0;
+constinit int wal_read_ahead = 0;
+constinit int operation_lock_timeout = 0;
+constinit int terminate_timeout = 0;
+constinit int undo_directory_retention = 0;
+constinit int log_operations = 0;
+
+constexpr config_enum_entry kLogOperationsNames[] = {
+    {"none", static_cast<int>(LogOperations::kNone), false},
+    {"changes", static_cast<int>(LogOperations::kChanges), false},
+    {"all", static_cast<int>(LogOperations::kAll), false},
+    {nullptr, 0, false},
+};
+
+constexpr int kKbPerMb = 1024;
+constexpr int kMsPerSecond = 1000;
+constexpr int kMinutesPerDay = 24 * 60;
+
+std::string Text(const char* value) { return value != nullptr ? value : ""; }
+
+bool IsBlank(char c) { return c == ' ' || c == '\t'; }
+
+Status SyntaxError(std::size_t position, std::string_view expected) {
+  return Status(Code::kInvalidArgument,
+                std::string(expected) + " expected at position " + std::to_string(position + 1));
+}
+
+// Walks over `name = value` from `at`, which stands on the first character of the name, to the semicolon or the end.
+Status SkipAssignment(std::string_view text, std::size_t* at) {
+  const auto skip_blanks = [&] {
+    while (*at < text.size() && IsBlank(text[*at])) {
+      (*at)++;
+    }
+  };
+  if (std::isalpha(static_cast<unsigned char>(text[*at])) == 0 && text[*at] != '_') {
+    return SyntaxError(*at, "name of a setting");
+  }
+  while (*at < text.size() && (std::isalnum(static_cast<unsigned char>(text[*at])) != 0 ||
+                               text[*at] == '_' || text[*at] == '.')) {
+    (*at)++;
+  }
+  skip_blanks();
+  if (*at == text.size() || text[*at] != '=') {
+    return SyntaxError(*at, "\"=\"");
+  }
+  (*at)++;
+  skip_blanks();
+  if (*at == text.size() || text[*at] == ';') {
+    return SyntaxError(*at, "value");
+  }
+  if (text[*at] != '\'') {
+    while (*at < text.size() && text[*at] != ';') {
+      if (static_cast<unsigned char>(text[*at]) < ' ' || text[*at] == '\'') {
+        return SyntaxError(*at, "\";\"");
+      }
+      (*at)++;
+    }
+    return Status::Ok();
+  }
+  const std::size_t quote = (*at)++;
+  for (;; (*at)++) {
+    if (*at == text.size() || static_cast<unsigned char>(text[*at]) < ' ') {
+      return SyntaxError(quote, "text with a closing quote");
+    }
+    if (text[*at] != '\'') {
+      continue;
+    }
+    if (*at + 1 < text.size() && text[*at + 1] == '\'') {
+      (*at)++;  // a doubled quote is one quote
+      continue;
+    }
+    (*at)++;
+    break;
+  }
+  skip_blanks();
+  return *at == text.size() || text[*at] == ';' ? Status::Ok() : SyntaxError(*at, "\";\"");
+}
+
+// What a hook answers. The texts go through the server's formatter, which may raise for want of memory: shells only.
+bool Answer(Outcome outcome, const Report& report) {
+  if (outcome == Outcome::kOk) {
+    return true;
+  }
+  if (outcome == Outcome::kReraise) {
+    Raise(outcome, report);
+  }
+  GUC_check_errcode(report.sqlstate);
+  GUC_check_errdetail("%s%s%s", report.message, report.detail[0] != '\0' ? ". " : ".",
+                      report.detail);
+  if (report.hint[0] != '\0') {
+    GUC_check_errhint("%s", report.hint);
+  }
+  return false;
+}
+
+bool Check(const char* value, Status (*check)(std::string_view)) {
+  Report report;
+  const Outcome outcome = Run([&] { return check(value != nullptr ? value : ""); }, &report);
+  return Answer(outcome, report);
+}
+
+extern "C" {
+
+static bool CheckRepositoryHook(char** value, void**, GucSource) {
+  return Check(*value, CheckRepositorySetting);
+}
+
+static bool CheckBranchDirectoryHook(char** value, void**, GucSource) {
+  return Check(*value, CheckBranchDirectorySetting);
+}
+
+static bool CheckRecoverySettingsHook(char** value, void**, GucSource) {
+  return Check(*value, CheckRecoverySettings);
+}
+}
+
+void DefineInteger(const char* name, const char* description, int* variable, int boot, int least,
+                   int most, GucContext context = PGC_SIGHUP, int flags = 0) {
+  DefineCustomIntVariable(name, description, nullptr, variable, boot, least, most, context, flags,
+                          nullptr, nullptr, nullptr);
+}
+
+void DefineText(const char* name, const char* description, const char* more, char** variable,
+                GucContext context, GucStringCheckHook check) {
+  DefineCustomStringVariable(name, description, more, variable, "", context, 0, check, nullptr,
+                             nullptr);
+}
+
+}  // namespace
+
+Status CheckRepositorySetting(std::string_view value) {
+  if (value.empty()) {
+    return Status::Ok();
+  }
+  if (value.find(',') != std::string_view::npos) {
+    return Status(Code::kUnsupported, "More than one repository is not supported in this version");
+  }
+  return CheckStoreAddress(std::string(value));
+}
+
+Status CheckBranchDirectorySetting(std::string_view value) {
+  if (!value.empty() && value.front() != '/') {
+    return Status(Code::kInvalidArgument, "The branch directory must be an absolute path or empty");
+  }
+  return Status::Ok();
+}
+
+Status CheckRecoverySettings(std::string_view value) {
+  std::size_t at = 0;
+  while (at < value.size()) {
+    if (IsBlank(value[at]) || value[at] == ';') {
+      at++;
+      continue;
+    }
+    PITR_RETURN_IF_ERROR(SkipAssignment(value, &at));
+  }
+  return Status::Ok();
+}
+
+Settings CurrentSettings() {
+  Settings settings;
+  settings.repository = Text(repository);
+  settings.archive_workers = archive_workers;
+  settings.archive_look_ahead = archive_look_ahead;
+  settings.compression_level = compression_level;
+  settings.backlog_compression_level = backlog_compression_level;
+  settings.snapshot_compression_level = snapshot_compression_level;
+  settings.snapshot_workers = snapshot_workers;
+  settings.restore_workers = restore_workers;
+  settings.branch_directory = Text(branch_directory);
+  settings.wal_read_ahead_kb = wal_read_ahead;
+  settings.recovery_settings = Text(recovery_settings);
+  settings.operation_lock_timeout_ms = operation_lock_timeout;
+  settings.terminate_timeout_ms = terminate_timeout;
+  settings.undo_directory_retention_min = undo_directory_retention;
+  settings.log_operations = static_cast<LogOperations>(log_operations);
+  return settings;
+}
+
+int ArchiveWorkersSetting() { return archive_workers; }
+
+void DefineSettings(bool preloaded) {
+  DefineInteger("pitr.archive_look_ahead",
+                "Segments that archive workers ship ahead of the archiver.", &archive_look_ahead,
+                64, 1, 1024);
+  DefineInteger("pitr.archive_workers", "Background workers that ship WAL; 0: the archiver alone.",
+                &archive_workers, 2, 0, 16);
+  DefineInteger("pitr.backlog_compression_level",
+                "Compression of WAL while more than eight segments wait; 0: none.",
+                &backlog_compression_level, 1, 0, 19);
+  DefineText("pitr.branch_directory",
+             "Directory for the data directories of branches; empty: the data directory's name "
+             "with \".pitr\".",
+             "Replacements for the server's own data directory always stand on its file system.",
+             &branch_directory, preloaded ? PGC_POSTMASTER : PGC_SIGHUP, CheckBranchDirectoryHook);
+  DefineInteger("pitr.compression_level", "Compression of WAL; 0: none.", &compression_level, 3, 0,
+                19);
+  DefineCustomEnumVariable("pitr.log_operations", "Which operations the server log tells of.",
+                           nullptr, &log_operations, static_cast<int>(LogOperations::kChanges),
+                           kLogOperationsNames, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineInteger("pitr.operation_lock_timeout",
+                "How long an operation waits for another one; 0: not at all.",
+                &operation_lock_timeout, 30 * kMsPerSecond, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS);
+  DefineText("pitr.recovery_settings", "Settings for recovering servers: \"name=value; ...\".",
+             nullptr, &recovery_settings, PGC_SIGHUP, CheckRecoverySettingsHook);
+  DefineText("pitr.repository", "Folder of the repository; empty: nothing is archived.", nullptr,
+             &repository, PGC_SIGHUP, CheckRepositoryHook);
+  DefineInteger("pitr.restore_workers", "Threads that lay out a data directory.", &restore_workers,
+                2, 1, 16);
+  DefineInteger("pitr.snapshot_compression_level", "Compression of snapshots; 0: none.",
+                &snapshot_compression_level, 1, 0, 19);
+  DefineInteger("pitr.snapshot_workers", "Threads that copy a snapshot.", &snapshot_workers, 2, 1,
+                16);
+  DefineInteger("pitr.terminate_timeout",
+                "How long sessions have to end before a restore cuts them.", &terminate_timeout,
+                5 * kMsPerSecond, kMsPerSecond / 10, 600 * kMsPerSecond, PGC_SIGHUP, GUC_UNIT_MS);
+  DefineInteger("pitr.undo_directory_retention",
+                "How long the directory from before a restore stays on disk.",
+                &undo_directory_retention, kMinutesPerDay, 0, 30 * kMinutesPerDay, PGC_SIGHUP,
+                GUC_UNIT_MIN);
+  DefineInteger("pitr.wal_read_ahead", "WAL that recovering servers fetch ahead.", &wal_read_ahead,
+                128 * kKbPerMb, 0, 4 * kKbPerMb * kKbPerMb, PGC_SIGHUP, GUC_UNIT_KB);
+  MarkGUCPrefixReserved("pitr");
+}
+
+}  // namespace pitr::pg

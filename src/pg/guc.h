@@ -1,0 +1,44 @@
+// The settings: defined once in _PG_init, read as one copy of plain values.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/base/status.h"
+
+namespace pitr::pg {
+
+enum class LogOperations { kNone, kChanges, kAll };
+
+// sql-surface.md 5. Texts are copies: the server's own move at each reload.
+struct Settings {
+  std::string repository;  // empty: off
+  int archive_workers = 0;
+  int archive_look_ahead = 0;  // segments
+  int compression_level = 0;
+  int backlog_compression_level = 0;
+  int snapshot_compression_level = 0;
+  int snapshot_workers = 0;
+  int restore_workers = 0;
+  std::string branch_directory;  // empty: "<data directory>.pitr"
+  int wal_read_ahead_kb = 0;
+  std::string recovery_settings;
+  int operation_lock_timeout_ms = 0;
+  int terminate_timeout_ms = 0;
+  int undo_directory_retention_min = 0;
+  LogOperations log_operations = LogOperations::kChanges;
+};
+
+Settings CurrentSettings();
+// pitr.archive_workers alone, for _PG_init, which must not allocate.
+int ArchiveWorkersSetting();
+
+// From _PG_init. RAISES. `preloaded`: from shared_preload_libraries; settings that need a restart cannot be made later.
+void DefineSettings(bool preloaded);
+
+// What the check hooks say; kInvalidArgument with the position where there is one.
+Status CheckRepositorySetting(std::string_view value);
+Status CheckBranchDirectorySetting(std::string_view value);
+Status CheckRecoverySettings(std::string_view value);
+
+}  // namespace pitr::pg

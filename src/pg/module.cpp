@@ -1,0 +1,39 @@
+// What happens when the server loads the library. In the postmaster this defines settings, asks for shared memory, registers
+// workers and installs hooks, and does nothing else: no files, no threads, no OpenSSL.
+#include <cstdlib>
+#include <cstring>
+
+#include "pg/exchange.h"
+#include "pg/guc.h"
+#include "pg/shmem.h"
+#include "pg/version.h"
+#include "pg/workers.h"
+#include "pg/postgres_headers.h"
+
+namespace {
+
+// Set by the program `pitr` in servers that rebuild a past: they archive nothing and run no workers of ours.
+bool IsStagingServer() {
+  const char* staging = std::getenv("PITR_STAGING");
+  return staging != nullptr && std::strcmp(staging, "1") == 0;
+}
+
+}  // namespace
+
+extern "C" {
+
+PITR_MODULE_MAGIC("pitr_ext", "0.1.0");
+
+PGDLLEXPORT void _PG_init(void);
+
+void _PG_init(void) {
+  const bool preloaded = process_shared_preload_libraries_in_progress;
+  pitr::pg::DefineSettings(preloaded);
+  if (!preloaded || IsStagingServer()) {
+    return;
+  }
+  pitr::pg::ShmemInit();
+  pitr::pg::RegisterWorkers();
+  pitr::pg::ExchangeInit();
+}
+}

@@ -1,0 +1,92 @@
+#include "pg/workers.h"
+
+#include <cstdio>
+
+#include "pg/boundary.h"
+#include "pg/guc.h"
+#include "pg/postgres_headers.h"
+
+extern "C" {
+#include "access/xlog.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/latch.h"
+#include "utils/guc.h"
+#include "utils/wait_event.h"
+}
+
+namespace pitr::pg {
+
+namespace {
+
+// Seconds before a worker that ended is started again; after a crash cycle the server starts it at once.
+constexpr int kRestartSeconds = 5;
+
+void Fill(BackgroundWorker* worker, const char* name, const char* function, int number) {
+  std::memset(worker, 0, sizeof *worker);
+  // No database: archiving and schedules work with the extension created in none.
+  worker->bgw_flags = BGWORKER_SHMEM_ACCESS;
+  // On a standby too (archive_mode = always).
+  worker->bgw_start_time = BgWorkerStart_ConsistentState;
+  worker->bgw_restart_time = kRestartSeconds;
+  worker->bgw_main_arg = Int32GetDatum(number);
+  std::snprintf(worker->bgw_library_name, sizeof worker->bgw_library_name, "%s", "pitr_ext");
+  std::snprintf(worker->bgw_function_name, sizeof worker->bgw_function_name, "%s", function);
+  std::snprintf(worker->bgw_name, sizeof worker->bgw_name, "%s", name);
+  std::snprintf(worker->bgw_type, sizeof worker->bgw_type, "%s", name);
+}
+
+void FillArchiveWorker(BackgroundWorker* worker, int number) {
+  Fill(worker, "pitr archive worker", "pitr_archive_worker_main", number);
+  std::snprintf(worker->bgw_name, sizeof worker->bgw_name, "pitr archive worker %d", number + 1);
+}
+
+}  // namespace
+
+void RegisterWorkers() {
+  BackgroundWorker worker;
+  Fill(&worker, "pitr launcher", "pitr_launcher_main", 0);
+  RegisterBackgroundWorker(&worker);
+  if (XLogArchiveMode == ARCHIVE_MODE_OFF) {
+    return;
+  }
+  for (int number = 0; number < ArchiveWorkersSetting(); number++) {
+    FillArchiveWorker(&worker, number);
+    RegisterBackgroundWorker(&worker);
+  }
+}
+
+bool StartArchiveWorker(int number) {
+  return Call([&] {
+    BackgroundWorker worker;
+    FillArchiveWorker(&worker, number);
+    // A crash cycle forgets it; the launcher starts it again if it is still wanted.
+    worker.bgw_restart_time = BGW_NEVER_RESTART;
+    return RegisterDynamicBackgroundWorker(&worker, nullptr);
+  });
+}
+
+void BeginWorker() {
+  // Before the signals are let in: the handler that workers have otherwise raises FATAL inside the handler, possibly in the
+  // middle of malloc (bgworker.c of 15 to 18).
+  pqsignal(SIGHUP, SignalHandlerForConfigReload);
+  pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+  BackgroundWorkerUnblockSignals();
+}
+
+bool WaitInWorker(long timeout_ms) {
+  (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms,
+                  PG_WAIT_EXTENSION);
+  ResetLatch(MyLatch);
+  CHECK_FOR_INTERRUPTS();
+  if (!ConfigReloadPending) {
+    return false;
+  }
+  ConfigReloadPending = false;
+  ProcessConfigFile(PGC_SIGHUP);
+  return true;
+}
+
+bool WorkerMustStop() { return ShutdownRequestPending != 0; }
+
+}  // namespace pitr::pg
