@@ -7,7 +7,14 @@
 
 namespace pitr {
 
+// clang-format off: one per line, or two people adding names meet in one line
 inline constexpr std::string_view kFaultPoints[] = {
+    "archive.segment.after_publish",
+    "archive.segment.before_publish",
+    "archive.segment.before_read",
+    "archive.tail.after_publish",
+    "archive.tail.before_publish",
+    "archive.tail.before_read",
     "catalogue.after_put",
     "catalogue.before_put",
     "exchange.after_rename",
@@ -21,5 +28,6 @@ inline constexpr std::string_view kFaultPoints[] = {
     "store.put.after_sync",
     "store.put.before_sync",
 };
+// clang-format on
 
 }  // namespace pitr
