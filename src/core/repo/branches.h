@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/clock.h"
+#include "core/base/json.h"
 #include "core/repo/repository.h"
 #include "core/types/ids.h"
 #include "core/types/lsn.h"
@@ -24,9 +25,9 @@ struct Branch {
   BranchKind kind = BranchKind::kRoot;
   RootIdentity root;
   std::optional<BranchId> parent;
-  std::optional<BranchId> ancestor;      // history before fork_lsn is the ancestor's
-  Lsn fork_lsn;                          // end of the last record taken from the ancestor; 0/0 for a root
-  TimelineId fork_timeline = 0;          // timeline of the ancestor at the fork
+  std::optional<BranchId> ancestor;  // history before fork_lsn is the ancestor's
+  Lsn fork_lsn;                  // end of the last record taken from the ancestor; 0/0 for a root
+  TimelineId fork_timeline = 0;  // timeline of the ancestor at the fork
   std::optional<Timestamp> fork_time;    // commit time of the last commit taken over
   std::optional<std::string> directory;  // where its data directory is or was, when on this machine
   std::optional<Timestamp> directory_expires_at;  // undo directories leave after retention
@@ -34,11 +35,11 @@ struct Branch {
   Timestamp created_at, updated_at;
   std::optional<Timestamp> last_reset_at, expires_at, deleted_at;
   std::optional<std::int64_t> ttl_seconds;
-  std::string state = "running";         // sql-surface.md 4
+  std::string state = "running";  // sql-surface.md 4
   std::string created_by;
 };
 
-struct NameSpan {                        // `name` showed branch `id` in [since, until)
+struct NameSpan {  // `name` showed branch `id` in [since, until)
   std::string name;
   BranchId id;
   Timestamp since;
@@ -46,16 +47,16 @@ struct NameSpan {                        // `name` showed branch `id` in [since,
 };
 
 struct BranchSet {
-  std::vector<Branch> branches;          // deleted ones too (deleted_at set)
-  std::vector<NameSpan> name_spans;      // in order of `since`
+  std::vector<Branch> branches;      // deleted ones too (deleted_at set)
+  std::vector<NameSpan> name_spans;  // in order of `since`
 
   const Branch* FindId(const BranchId& id) const;
   Branch* FindId(const BranchId& id);
-  const Branch* FindName(std::string_view name) const;        // not deleted
+  const Branch* FindName(std::string_view name) const;  // not deleted
   // By exact name first, then by id; kNotFound "branch \"x\" not found" with the existing ones in the detail.
   Result<const Branch*> Find(std::string_view name_or_id) const;
   bool IsNameTaken(std::string_view name) const;
-  std::vector<const Branch*> ChildrenOf(const BranchId& id) const;   // by parent, not deleted
+  std::vector<const Branch*> ChildrenOf(const BranchId& id) const;  // by parent, not deleted
   // id, its ancestor, the ancestor's ancestor, … ; kCorrupt on a cycle or a missing one.
   Result<std::vector<const Branch*>> AncestryOf(const BranchId& id) const;
   // All lines that share a root line with `id` (same RootIdentity): what timelines were ever used.
@@ -66,7 +67,13 @@ struct BranchSet {
   void Rename(const BranchId& id, const std::string& new_name, Timestamp now);
 };
 
+// Document kind "branches"; format: doc/repository-format.md. kCorrupt names the branch and the member; kUnsupported
+// for a newer version.
+Json EncodeBranches(const BranchSet& set);
+Result<BranchSet> DecodeBranches(const Json& document);
+
 Result<BranchSet> ReadBranches(Repository* repo);
+// As UpdateDocument: `change` may be called again and must start from what it is given.
 Status UpdateBranches(Repository* repo, const std::function<Status(BranchSet*)>& change);
 
 }  // namespace pitr

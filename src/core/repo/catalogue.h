@@ -19,7 +19,8 @@ namespace pitr {
 Result<Json> ReadDocument(Repository* repo, std::string_view kind, std::uint64_t* number = nullptr);
 // `change` may be called again after a lost race and must start from what it is given. A Status from it ends the
 // update without a write and is returned. DURABLE. Old numbers beyond the last 16 are removed.
-Status UpdateDocument(Repository* repo, std::string_view kind, const std::function<Status(Json*)>& change);
+Status UpdateDocument(Repository* repo, std::string_view kind,
+                      const std::function<Status(Json*)>& change);
 
 // DURABLE. Returns the number.
 Result<std::uint64_t> AppendLog(Repository* repo, std::string_view kind, const Json& entry);

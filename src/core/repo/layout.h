@@ -23,21 +23,28 @@ inline constexpr std::string_view kRepositoryObject = "repository.json";
 
 std::string CatalogPrefix(std::string_view kind);
 std::string CatalogName(std::string_view kind, std::uint64_t number);
+// The number of an object that CatalogName could have named (from 1 on), whatever its kind.
 std::optional<std::uint64_t> ParseCatalogName(std::string_view name);
 
 std::string BranchPrefix(const BranchId& branch);
 // `name` as the server archives it (types/wal_name.h): segment, partial, backup label or history.
 std::string WalObject(const BranchId& branch, const WalFileName& parsed, std::string_view name);
 std::string WalPrefix(const BranchId& branch, TimelineId timeline);
-std::string WalRootPrefix(const BranchId& branch);      // folders: timelines and "history"
+std::string WalRootPrefix(const BranchId& branch);  // folders: timelines and "history"
 std::string HistoryPrefix(const BranchId& branch);
 
 struct TailPiece {
   SegmentId segment;
-  std::uint32_t begin = 0, end = 0;   // offsets in the segment
+  std::uint32_t begin = 0, end = 0;  // offsets in the segment
 };
 std::string TailPrefix(const BranchId& branch, TimelineId timeline);
+std::string TailRootPrefix(const BranchId& branch);  // folders: timelines
+// "TTTTTTTT/" as ListParts gives it for WalRootPrefix and TailRootPrefix; nullopt for "history/" and the rest.
+std::optional<TimelineId> ParseTimelineFolder(std::string_view part);
+// What stands behind the last "/".
+std::string_view LastPart(std::string_view name);
 std::string TailObject(const BranchId& branch, const TailPiece& piece, std::uint64_t segment_size);
+// `last_part` of a name; REQUIRES nothing of it. Accepts what TailObject composes: begin < end <= segment size.
 std::optional<TailPiece> ParseTailName(std::string_view last_part, std::uint64_t segment_size);
 
 std::string ManifestObject(const SnapshotId& snapshot);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,27 +21,30 @@ struct ShipOptions {
   BranchId branch;
   RootIdentity root;
   int compression_level = 3;
-  // Asked right before the object is published: false = stop (the file was recycled under us, internals 28).
+  // Asked when all bytes are read, before the object is published: false = kNotReady and nothing is published (the file
+  // may have been recycled while it was read, internals 28).
   std::function<bool()> still_ready;
   const CancelToken* cancel = nullptr;
 };
 struct ShipResult {
   std::uint64_t raw_bytes = 0, stored_bytes = 0;
-  bool was_there = false;        // the same content was in the repository already
-  Lsn last_end;                  // of the last record known whole (segments)
+  bool was_there = false;  // the same content was in the repository already
+  Lsn last_end;  // of the last record that begins and ends here (WAL; invalid when there is none)
 };
 
 // Ships the file `path` under the archive file name `name`. Segments are header-checked (kForeign: system identifier,
 // major, page address, timeline; both values in the message) and must not end early except by a switch record (kCorrupt
 // "ends early"; .partial may). IDEMPOTENT: same content is OK with was_there; the same name with other content is
-// kAlreadyExists. kInvalidArgument for a name that the server does not archive. DURABLE.
-Result<ShipResult> ShipWalFile(Repository* repo, const ShipOptions& options, const std::string& path,
-                               const std::string& name);
+// kAlreadyExists with the SHA-256 of both in the detail. kInvalidArgument for a name that the server does not archive.
+// Memory: a few MiB, whatever the size of segments. DURABLE.
+Result<ShipResult> ShipWalFile(Repository* repo, const ShipOptions& options,
+                               const std::string& path, const std::string& name);
 
 // Ships the first `flushed` bytes of the open segment at `path` as one piece (tail/). Shorter pieces of the same segment
-// that this one covers are removed afterwards. DURABLE.
-Result<ShipResult> ShipTail(Repository* repo, const ShipOptions& options, const std::string& path, SegmentId segment,
-                            std::uint32_t flushed);
+// that this one covers are removed afterwards, and pieces of earlier segments whose whole segment is there. DURABLE.
+// IDEMPOTENT as ShipWalFile.
+Result<ShipResult> ShipTail(Repository* repo, const ShipOptions& options, const std::string& path,
+                            SegmentId segment, std::uint32_t flushed);
 
 // The lines through which the history of `branch` runs: itself, its ancestor up to the fork, ….
 class WalReader {
@@ -49,28 +53,44 @@ class WalReader {
   WalReader(Repository* repo, std::vector<Branch> line) : repo_(repo), line_(std::move(line)) {}
 
   struct Found {
-    std::string object;          // empty for tail pieces
+    std::string object;  // empty for tail pieces
     BranchId branch;
+    bool is_partial = false;  // object is a .partial
     bool from_tail = false;
     std::vector<std::string> pieces;
   };
-  // kNotFound = proven absent in every line. A line's segments count only when they begin before the fork of the next.
+  // kNotFound = proven absent in every line. A line's segments count only when they begin before the fork of the line
+  // that left it, on a timeline that it had reached by then. Whole segments of any line first, then .partial, then pieces.
   Result<Found> FindSegment(SegmentId segment) const;
-  // Bytes of a whole segment; from pieces it is zero-filled behind them.
+  // Bytes of a whole segment; a .partial and pieces are zero-filled behind what they hold.
   Result<Bytes> ReadSegment(SegmentId segment) const;
   Result<wal::SegmentIndex> ReadIndex(SegmentId segment) const;
   // History file text from any of the lines.
   Result<std::string> ReadHistory(TimelineId timeline) const;
   // Timelines that any of the lines has WAL or history for, ascending.
   Result<std::vector<TimelineId>> Timelines() const;
-  // Segments of one timeline that any of the lines holds (forks respected), ascending, with whether only pieces are there.
-  struct Held { SegmentId segment; BranchId branch; bool tail_only = false; std::uint64_t stored_bytes = 0; };
+  // Segments of one timeline that any of the lines holds (forks respected), ascending. tail_only: no whole one, but a
+  // .partial or pieces that begin at its start.
+  struct Held {
+    SegmentId segment;
+    BranchId branch;
+    bool tail_only = false;
+    std::uint64_t stored_bytes = 0;
+  };
   Result<std::vector<Held>> Segments(TimelineId timeline) const;
   std::uint64_t segment_size() const { return line_.front().root.segment_size; }
   const std::vector<Branch>& line() const { return line_; }
   Repository* repo() const { return repo_; }
 
  private:
+  // Whether what line_[i] holds of `timeline` (and, with a number, of that segment) belongs to this history.
+  bool Counts(std::size_t i, TimelineId timeline) const;
+  bool Counts(std::size_t i, SegmentId segment) const;
+  // What is found, without the zeroes behind it.
+  Result<Bytes> ReadFound(const Found& found) const;
+  Result<Bytes> ReadWhatIsThere(SegmentId segment, Found* found) const;
+  Status AddHeld(std::size_t i, TimelineId timeline, std::map<std::uint64_t, Held>* held) const;
+
   Repository* repo_;
   std::vector<Branch> line_;
 };

@@ -1,7 +1,9 @@
 // The object store contract. Objects are immutable: there is no verb that replaces one. Each sentence below
 // is one named test of the contract suite (test/unit/store/store_contract.h), run against every store.
 //
-// Names are "/"-separated, made of [A-Za-z0-9._-] parts (composed in repo/layout.cpp only).
+// Names are "/"-separated, made of [A-Za-z0-9._-] parts that do not begin with "." (composed in repo/layout.cpp only);
+// any other name is kInvalidArgument, and nothing is looked at. No name is also the folder of another.
+// A store may be used by several threads at once; an ObjectWriter by one at a time.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +32,7 @@ class ObjectWriter {
   virtual ~ObjectWriter() = default;
   virtual Status Append(ByteView bytes) = 0;
   // Publishes under the name given to Create. DURABLE when OK. kAlreadyExists when the name is taken:
-  // what is there is untouched. Exactly one of several concurrent commits of one name succeeds.
+  // what is there is untouched, and durable by now. Exactly one of several concurrent commits of one name succeeds.
   virtual Status Commit() = 0;
 };
 
@@ -46,14 +48,16 @@ class ObjectStore {
   // larger than max_size.
   virtual Result<Bytes> Get(const std::string& name, std::uint64_t max_size) = 0;
   // Exactly [offset, offset + size) unless the object ends before: then what there is.
-  virtual Result<Bytes> GetRange(const std::string& name, std::uint64_t offset, std::uint64_t size) = 0;
+  virtual Result<Bytes> GetRange(const std::string& name, std::uint64_t offset,
+                                 std::uint64_t size) = 0;
   // The last `size` bytes (the whole object when it is smaller).
   virtual Result<Bytes> GetSuffix(const std::string& name, std::uint64_t size) = 0;
   virtual Result<ObjectStat> Stat(const std::string& name) = 0;  // one point look-up, no listing
 
   // Objects whose name starts with `prefix` (which ends in "/" or is empty) and is greater than
   // `after`, in name order, at most `limit` (0 = all). An absent prefix lists as empty.
-  virtual Result<std::vector<ObjectStat>> List(const std::string& prefix, const std::string& after = "",
+  virtual Result<std::vector<ObjectStat>> List(const std::string& prefix,
+                                               const std::string& after = "",
                                                std::size_t limit = 0) = 0;
   // Next name parts below `prefix` ("a/" for folders, "b" for objects), sorted.
   virtual Result<std::vector<std::string>> ListParts(const std::string& prefix) = 0;
@@ -67,5 +71,9 @@ class ObjectStore {
   // For messages: the folder or URL, never a secret.
   virtual std::string Describe() const = 0;
 };
+
+// Address -> store (open_store.cpp; errors: open_store.h). Declared with the interface, so that repo/ can open a
+// repository by address without knowing what stores there are.
+Result<std::unique_ptr<ObjectStore>> OpenStore(const std::string& address);
 
 }  // namespace pitr

@@ -1,0 +1,279 @@
+// Branches as JSON: doc/repository-format.md 5. Times are RFC 3339 with microseconds, LSNs as the server prints
+// them, the system identifier text because it does not fit a JSON number of other programs.
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "core/repo/branches.h"
+#include "core/types/wal_name.h"
+
+namespace pitr {
+
+namespace {
+
+constexpr std::uint64_t kVersion = 1;
+
+struct KindName {
+  BranchKind kind;
+  std::string_view name;
+};
+constexpr KindName kKindNames[] = {
+    {BranchKind::kRoot, "root"},
+    {BranchKind::kChild, "child"},
+    {BranchKind::kUndo, "undo"},
+    {BranchKind::kSchemaOnly, "schema_only"},
+};
+
+void PutTime(Json* json, const char* member, const std::optional<Timestamp>& time) {
+  if (time.has_value()) {
+    (*json)[member] = FormatTime(*time);
+  }
+}
+
+Json EncodeBranch(const Branch& branch) {
+  Json json;
+  json["id"] = branch.id;
+  json["name"] = branch.name;
+  json["kind"] = BranchKindName(branch.kind);
+  json["state"] = branch.state;
+  json["system_identifier"] = std::to_string(branch.root.system_identifier);
+  json["server_major"] = branch.root.server_major;
+  json["segment_size"] = branch.root.segment_size;
+  if (branch.parent.has_value()) {
+    json["parent"] = *branch.parent;
+  }
+  if (branch.ancestor.has_value()) {
+    json["ancestor"] = *branch.ancestor;
+    json["fork_lsn"] = branch.fork_lsn.ToString();
+    json["fork_timeline"] = branch.fork_timeline;
+  }
+  PutTime(&json, "fork_time", branch.fork_time);
+  if (branch.directory.has_value()) {
+    json["directory"] = *branch.directory;
+  }
+  PutTime(&json, "directory_expires_at", branch.directory_expires_at);
+  json["default"] = branch.is_default;
+  json["protected"] = branch.is_protected;
+  PutTime(&json, "created_at", branch.created_at);
+  PutTime(&json, "updated_at", branch.updated_at);
+  PutTime(&json, "last_reset_at", branch.last_reset_at);
+  PutTime(&json, "expires_at", branch.expires_at);
+  PutTime(&json, "deleted_at", branch.deleted_at);
+  if (branch.ttl_seconds.has_value()) {
+    json["ttl_seconds"] = *branch.ttl_seconds;
+  }
+  json["created_by"] = branch.created_by;
+  return json;
+}
+
+Result<std::optional<Timestamp>> OptionalTime(const Json& json, const char* member) {
+  PITR_ASSIGN_OR_RETURN(const std::optional<std::string> text, JsonOptionalText(json, member));
+  if (!text.has_value()) {
+    return std::optional<Timestamp>();
+  }
+  Result<Timestamp> time = ParseRfc3339(*text);
+  if (!time.ok()) {
+    return Status(Code::kCorrupt, "member \"" + std::string(member) + "\" is no time");
+  }
+  return std::optional<Timestamp>(*time);
+}
+
+Result<Timestamp> RequiredTime(const Json& json, const char* member) {
+  PITR_ASSIGN_OR_RETURN(const std::optional<Timestamp> time, OptionalTime(json, member));
+  if (!time.has_value()) {
+    return Status(Code::kCorrupt, "member \"" + std::string(member) + "\" is missing");
+  }
+  return *time;
+}
+
+// A number of 32 bits above zero.
+Result<std::uint32_t> RequiredU32(const Json& json, const char* member) {
+  PITR_ASSIGN_OR_RETURN(const std::uint64_t number, JsonUint(json, member));
+  if (number == 0 || number > UINT32_MAX) {
+    return Status(Code::kCorrupt, "member \"" + std::string(member) + "\" is out of range");
+  }
+  return static_cast<std::uint32_t>(number);
+}
+
+Result<BranchId> RequiredId(const Json& json, const char* member) {
+  PITR_ASSIGN_OR_RETURN(std::string id, JsonText(json, member));
+  if (!IsBranchId(id)) {
+    return Status(Code::kCorrupt, "member \"" + std::string(member) + "\" is no branch id");
+  }
+  return id;
+}
+
+Status DecodeRoot(const Json& json, RootIdentity* root) {
+  PITR_ASSIGN_OR_RETURN(const std::string text, JsonText(json, "system_identifier"));
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, root->system_identifier);
+  if (parsed.ec != std::errc() || parsed.ptr != end ||
+      text != std::to_string(root->system_identifier)) {
+    return Status(Code::kCorrupt, "member \"system_identifier\" is no number");
+  }
+  PITR_ASSIGN_OR_RETURN(root->server_major, RequiredU32(json, "server_major"));
+  PITR_ASSIGN_OR_RETURN(root->segment_size, RequiredU32(json, "segment_size"));
+  if (!IsValidSegmentSize(root->segment_size)) {
+    return Status(Code::kCorrupt, "member \"segment_size\" is no size of WAL segments");
+  }
+  return Status::Ok();
+}
+
+Status DecodeOrigin(const Json& json, Branch* branch) {
+  if (json.contains("parent")) {
+    PITR_ASSIGN_OR_RETURN(branch->parent, RequiredId(json, "parent"));
+  }
+  if (json.contains("ancestor")) {
+    PITR_ASSIGN_OR_RETURN(branch->ancestor, RequiredId(json, "ancestor"));
+    PITR_ASSIGN_OR_RETURN(const std::string lsn, JsonText(json, "fork_lsn"));
+    Result<Lsn> fork = Lsn::Parse(lsn);
+    if (!fork.ok()) {
+      return Status(Code::kCorrupt, "member \"fork_lsn\" is no LSN");
+    }
+    branch->fork_lsn = *fork;
+    PITR_ASSIGN_OR_RETURN(branch->fork_timeline, RequiredU32(json, "fork_timeline"));
+  }
+  PITR_ASSIGN_OR_RETURN(branch->fork_time, OptionalTime(json, "fork_time"));
+  return Status::Ok();
+}
+
+Status DecodeTimes(const Json& json, Branch* branch) {
+  PITR_ASSIGN_OR_RETURN(branch->directory_expires_at, OptionalTime(json, "directory_expires_at"));
+  PITR_ASSIGN_OR_RETURN(branch->created_at, RequiredTime(json, "created_at"));
+  PITR_ASSIGN_OR_RETURN(branch->updated_at, RequiredTime(json, "updated_at"));
+  PITR_ASSIGN_OR_RETURN(branch->last_reset_at, OptionalTime(json, "last_reset_at"));
+  PITR_ASSIGN_OR_RETURN(branch->expires_at, OptionalTime(json, "expires_at"));
+  PITR_ASSIGN_OR_RETURN(branch->deleted_at, OptionalTime(json, "deleted_at"));
+  PITR_ASSIGN_OR_RETURN(branch->ttl_seconds, JsonOptionalInt(json, "ttl_seconds"));
+  return Status::Ok();
+}
+
+Result<BranchKind> DecodeKind(const Json& json) {
+  PITR_ASSIGN_OR_RETURN(const std::string name, JsonText(json, "kind"));
+  for (const KindName& known : kKindNames) {
+    if (known.name == name) {
+      return known.kind;
+    }
+  }
+  return Status(Code::kCorrupt, "kind \"" + name + "\" is not known");
+}
+
+Result<Branch> DecodeBranch(const Json& json) {
+  Branch branch;
+  PITR_ASSIGN_OR_RETURN(branch.id, RequiredId(json, "id"));
+  PITR_ASSIGN_OR_RETURN(branch.name, JsonText(json, "name"));
+  PITR_ASSIGN_OR_RETURN(branch.kind, DecodeKind(json));
+  PITR_ASSIGN_OR_RETURN(branch.state, JsonText(json, "state"));
+  PITR_RETURN_IF_ERROR(DecodeRoot(json, &branch.root));
+  PITR_RETURN_IF_ERROR(DecodeOrigin(json, &branch));
+  PITR_ASSIGN_OR_RETURN(branch.directory, JsonOptionalText(json, "directory"));
+  PITR_ASSIGN_OR_RETURN(branch.is_default, JsonBool(json, "default"));
+  PITR_ASSIGN_OR_RETURN(branch.is_protected, JsonBool(json, "protected"));
+  PITR_RETURN_IF_ERROR(DecodeTimes(json, &branch));
+  PITR_ASSIGN_OR_RETURN(branch.created_by, JsonText(json, "created_by"));
+  return branch;
+}
+
+Result<NameSpan> DecodeSpan(const Json& json) {
+  NameSpan span;
+  PITR_ASSIGN_OR_RETURN(span.name, JsonText(json, "name"));
+  PITR_ASSIGN_OR_RETURN(span.id, RequiredId(json, "id"));
+  PITR_ASSIGN_OR_RETURN(span.since, RequiredTime(json, "since"));
+  PITR_ASSIGN_OR_RETURN(span.until, OptionalTime(json, "until"));
+  if (span.until.has_value() && *span.until < span.since) {
+    return Status(Code::kCorrupt, "it ends before it begins");
+  }
+  return span;
+}
+
+// What the members say together. A missing ancestor is left to AncestryOf: the other branches stay usable.
+Status CheckSet(const BranchSet& set) {
+  std::set<std::string_view> ids, names;
+  for (const Branch& branch : set.branches) {
+    if (!ids.insert(branch.id).second) {
+      return Status(Code::kCorrupt, "branch id \"" + branch.id + "\" is there twice");
+    }
+    if (!branch.deleted_at.has_value() && !names.insert(branch.name).second) {
+      return Status(Code::kCorrupt, "branch name \"" + branch.name + "\" is there twice");
+    }
+  }
+  for (const NameSpan& span : set.name_spans) {
+    if (!ids.contains(span.id)) {
+      return Status(Code::kCorrupt,
+                    "the span of name \"" + span.name + "\" belongs to no branch of the catalogue");
+    }
+  }
+  const auto is_earlier = [](const NameSpan& a, const NameSpan& b) { return a.since < b.since; };
+  if (!std::is_sorted(set.name_spans.begin(), set.name_spans.end(), is_earlier)) {
+    return Status(Code::kCorrupt, "the spans of names are not in order");
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+std::string_view BranchKindName(BranchKind kind) {
+  for (const KindName& known : kKindNames) {
+    if (known.kind == kind) {
+      return known.name;
+    }
+  }
+  return "unknown";
+}
+
+Json EncodeBranches(const BranchSet& set) {
+  Json document;
+  document["version"] = kVersion;
+  Json& branches = document["branches"] = Json::array();
+  for (const Branch& branch : set.branches) {
+    branches.push_back(EncodeBranch(branch));
+  }
+  Json& spans = document["name_spans"] = Json::array();
+  for (const NameSpan& span : set.name_spans) {
+    Json json;
+    json["name"] = span.name;
+    json["id"] = span.id;
+    PutTime(&json, "since", span.since);
+    PutTime(&json, "until", span.until);
+    spans.push_back(std::move(json));
+  }
+  return document;
+}
+
+Result<BranchSet> DecodeBranches(const Json& document) {
+  BranchSet set;
+  if (document.is_object() && document.empty()) {
+    return set;  // none was ever written
+  }
+  PITR_ASSIGN_OR_RETURN(const std::uint64_t version, JsonUint(document, "version"));
+  if (version != kVersion) {
+    return Status(Code::kUnsupported,
+                  "the catalogue of branches has format version " + std::to_string(version) +
+                      ", this version of pitr_ext reads " + std::to_string(kVersion));
+  }
+  const Json* branches = JsonArray(document, "branches");
+  const Json* spans = JsonArray(document, "name_spans");
+  if (branches == nullptr || spans == nullptr) {
+    return Status(Code::kCorrupt, "the catalogue of branches lacks a list");
+  }
+  for (const Json& json : *branches) {
+    Result<Branch> branch = DecodeBranch(json);
+    if (!branch.ok()) {
+      return std::move(branch).status().Prefix("branch number " +
+                                               std::to_string(set.branches.size() + 1));
+    }
+    set.branches.push_back(*std::move(branch));
+  }
+  for (const Json& json : *spans) {
+    Result<NameSpan> span = DecodeSpan(json);
+    if (!span.ok()) {
+      return std::move(span).status().Prefix("name span number " +
+                                             std::to_string(set.name_spans.size() + 1));
+    }
+    set.name_spans.push_back(*std::move(span));
+  }
+  PITR_RETURN_IF_ERROR(CheckSet(set));
+  return set;
+}
+
+}  // namespace pitr

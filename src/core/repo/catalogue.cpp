@@ -1,0 +1,184 @@
+// Numbered catalogue objects; the rules are in README.md 2. Invariant: a number is made once. An update that
+// returned OK is in every later document, because the number it took is the next one of what it read and no
+// number is free twice: the last kKept are never removed, and an updater that slept through more than
+// that notices (CheckStillChained).
+#include "core/repo/catalogue.h"
+
+#include <algorithm>
+
+#include "core/base/fault.h"
+#include "core/codec/envelope.h"
+#include "core/repo/layout.h"
+
+namespace pitr {
+
+namespace {
+
+constexpr std::uint64_t kKept = 16;
+constexpr std::uint64_t kMaxDocument = kMaxJsonSize;
+constexpr int kCompressionLevel = 3;
+// Each lost race means that another update got through, so this many in a row is a fault of the store.
+constexpr int kAttempts = 1000;
+
+std::string What(std::string_view kind, std::uint64_t number) {
+  return "catalogue \"" + std::string(kind) + "\" number " + std::to_string(number);
+}
+
+// Numbers above `after`, ascending; objects of other names are not ours to judge.
+Result<std::vector<std::uint64_t>> NumbersAfter(Repository* repo, std::string_view kind,
+                                                std::uint64_t after) {
+  PITR_ASSIGN_OR_RETURN(
+      const std::vector<ObjectStat> found,
+      repo->store()->List(layout::CatalogPrefix(kind), layout::CatalogName(kind, after)));
+  std::vector<std::uint64_t> numbers;
+  for (const ObjectStat& object : found) {
+    if (const auto number = layout::ParseCatalogName(object.name)) {
+      numbers.push_back(*number);
+    }
+  }
+  return numbers;
+}
+
+Result<std::uint64_t> NewestNumber(Repository* repo, std::string_view kind) {
+  const std::uint64_t seen = repo->NewestSeen(kind);
+  PITR_ASSIGN_OR_RETURN(const std::vector<std::uint64_t> numbers, NumbersAfter(repo, kind, seen));
+  if (numbers.empty()) {
+    return seen;
+  }
+  repo->SetNewestSeen(kind, numbers.back());
+  return numbers.back();
+}
+
+Result<Json> ReadNumber(Repository* repo, std::string_view kind, std::uint64_t number) {
+  PITR_ASSIGN_OR_RETURN(const Bytes bytes,
+                        ReadEnvelope(repo->store(), layout::CatalogName(kind, number),
+                                     ObjectKind::kText, kMaxDocument));
+  return ParseJson(AsText(bytes), What(kind, number));
+}
+
+Status PutNumber(Repository* repo, std::string_view kind, std::uint64_t number, const Json& json) {
+  if (!json.is_object()) {
+    return Status(Code::kInternal, What(kind, number) + " would not be a JSON object");
+  }
+  PITR_FAULT("catalogue.before_put");
+  PITR_RETURN_IF_ERROR(WriteEnvelope(repo->store(), layout::CatalogName(kind, number),
+                                     ObjectKind::kText, kCompressionLevel,
+                                     AsBytes(DumpJson(json))));
+  PITR_FAULT("catalogue.after_put");
+  repo->SetNewestSeen(kind, number);
+  return Status::Ok();
+}
+
+// After `base` + 1 was put. While `base` is there, no number above it has ever been removed, so ours was new.
+// Otherwise we slept while more than kKept updates went by: our number may be one that was used and
+// removed before, which nobody will read again.
+Status CheckStillChained(Repository* repo, std::string_view kind, std::uint64_t base) {
+  if (base > 0) {
+    Result<ObjectStat> found = repo->store()->Stat(layout::CatalogName(kind, base));
+    if (found.ok() || found.status().code() != Code::kNotFound) {
+      return found.ok() ? Status::Ok() : std::move(found).status();
+    }
+  }
+  PITR_ASSIGN_OR_RETURN(const std::vector<std::uint64_t> numbers, NumbersAfter(repo, kind, base));
+  if (numbers.empty() || numbers.back() <= base + kKept) {
+    return Status::Ok();
+  }
+  return Status(Code::kInUse, "catalogue \"" + std::string(kind) +
+                                  "\" changed too often while it was being updated")
+      .WithHint("Look whether the change was made, and try again.");
+}
+
+// Never fails an update that is durable: what stays is removed by the next one.
+void RemoveOld(Repository* repo, std::string_view kind, std::uint64_t newest) {
+  if (newest <= kKept) {
+    return;
+  }
+  Result<std::vector<std::uint64_t>> numbers = NumbersAfter(repo, kind, 0);
+  if (!numbers.ok()) {
+    return;
+  }
+  for (const std::uint64_t number : *numbers) {
+    if (number > newest - kKept || !repo->store()->Remove(layout::CatalogName(kind, number)).ok()) {
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+Result<Json> ReadDocument(Repository* repo, std::string_view kind, std::uint64_t* number) {
+  for (int attempt = 1;; attempt++) {
+    PITR_ASSIGN_OR_RETURN(const std::uint64_t newest, NewestNumber(repo, kind));
+    if (number != nullptr) {
+      *number = newest;
+    }
+    if (newest == 0) {
+      return Json::object();
+    }
+    Result<Json> document = ReadNumber(repo, kind, newest);
+    // Not there any more: so many newer ones came meanwhile.
+    if (document.ok() || document.status().code() != Code::kNotFound) {
+      return document;
+    }
+    if (attempt == kAttempts) {
+      return Status(Code::kCorrupt, What(kind, newest) + " is listed but not there");
+    }
+  }
+}
+
+Status UpdateDocument(Repository* repo, std::string_view kind,
+                      const std::function<Status(Json*)>& change) {
+  for (int attempt = 1; attempt <= kAttempts; attempt++) {
+    std::uint64_t base = 0;
+    PITR_ASSIGN_OR_RETURN(Json document, ReadDocument(repo, kind, &base));
+    PITR_RETURN_IF_ERROR(change(&document));
+    Status status = PutNumber(repo, kind, base + 1, document);
+    if (status.code() == Code::kAlreadyExists) {
+      continue;
+    }
+    PITR_RETURN_IF_ERROR(status);
+    PITR_RETURN_IF_ERROR(CheckStillChained(repo, kind, base));
+    RemoveOld(repo, kind, base + 1);
+    return Status::Ok();
+  }
+  return Status(Code::kInUse,
+                "catalogue \"" + std::string(kind) + "\" is being changed all the time");
+}
+
+Result<std::uint64_t> AppendLog(Repository* repo, std::string_view kind, const Json& entry) {
+  for (int attempt = 1; attempt <= kAttempts; attempt++) {
+    PITR_ASSIGN_OR_RETURN(const std::uint64_t newest, NewestNumber(repo, kind));
+    Status status = PutNumber(repo, kind, newest + 1, entry);
+    if (status.ok()) {
+      return newest + 1;
+    }
+    if (status.code() != Code::kAlreadyExists) {
+      return status;
+    }
+  }
+  return Status(Code::kInUse,
+                "catalogue \"" + std::string(kind) + "\" is being changed all the time");
+}
+
+Result<std::vector<Json>> ReadLog(Repository* repo, std::string_view kind, std::size_t limit) {
+  // The newest `limit` numbers, when all are there, lie above newest - limit; a log whose old entries were
+  // collected has fewer, never more.
+  PITR_ASSIGN_OR_RETURN(const std::uint64_t newest, NewestNumber(repo, kind));
+  const std::uint64_t after = limit == 0 || newest <= limit ? 0 : newest - limit;
+  PITR_ASSIGN_OR_RETURN(std::vector<std::uint64_t> numbers, NumbersAfter(repo, kind, after));
+  if (limit != 0 && numbers.size() > limit) {
+    numbers.erase(numbers.begin(), numbers.end() - static_cast<std::ptrdiff_t>(limit));
+  }
+  std::vector<Json> entries;
+  for (const std::uint64_t number : numbers) {
+    Result<Json> entry = ReadNumber(repo, kind, number);
+    if (!entry.ok() && entry.status().code() == Code::kNotFound) {
+      continue;  // collected meanwhile
+    }
+    PITR_RETURN_IF_ERROR(entry.status());
+    entries.push_back(*std::move(entry));
+  }
+  return entries;
+}
+
+}  // namespace pitr

@@ -1,0 +1,27 @@
+// Decides whether an object that is in the way is what was to be written: byte for byte, since a checksum
+// decides nothing about identity.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/base/cancel.h"
+#include "core/base/file.h"
+#include "core/codec/envelope.h"
+
+namespace pitr {
+
+struct ContentToCompare {
+  const std::string& object;
+  ObjectKind kind;
+  const std::string& path;  // for messages
+  const File& file;
+  const EnvelopeFooter& footer;  // of the first plain_size bytes of `file`
+  const CancelToken* cancel;     // may be null
+};
+
+// The footer of the stored object when it holds exactly those bytes; kAlreadyExists naming both, with their
+// SHA-256 in the detail, when it does not; kCorrupt when the object is damaged. Memory: some MiB.
+Result<EnvelopeFooter> CheckSameContent(ObjectStore* store, const ContentToCompare& content);
+
+}  // namespace pitr

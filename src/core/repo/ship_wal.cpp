@@ -1,0 +1,256 @@
+// Ships WAL files: one pass over the file, in which it is checked, indexed, compressed and hashed. README.md 3
+// has the order of writes. Invariant: OK means that the repository holds, durably and under this name, exactly
+// the bytes that were read, and that they are WAL of this root line at this address.
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "core/base/fault.h"
+#include "core/base/file.h"
+#include "core/codec/envelope.h"
+#include "core/repo/layout.h"
+#include "core/repo/same_content.h"
+#include "core/repo/wal_archive.h"
+#include "core/types/timeline.h"
+
+namespace pitr {
+
+namespace {
+
+constexpr std::size_t kReadSize = 1U << 20;
+// A history file has a line per timeline, a backup label file some ten lines.
+constexpr std::uint64_t kMaxText = 1U << 20;
+
+// One file on its way to one object.
+struct Shipment {
+  Repository* repo;
+  const ShipOptions& options;
+  const std::string& path;
+  std::string object;
+  ObjectKind kind;
+  int compression_level;
+  SegmentId segment;       // kinds of WAL
+  std::uint64_t size = 0;  // bytes of the file that are shipped
+  bool is_tail = false;
+};
+
+std::string WhatOf(const Shipment& shipment) { return "WAL file \"" + shipment.path + "\""; }
+
+// Calls `take` with all bytes of the shipment in order.
+template <typename Take>
+Status ReadAll(const Shipment& shipment, const File& file, Take take) {
+  Bytes buffer(static_cast<std::size_t>(std::min<std::uint64_t>(kReadSize, shipment.size)));
+  for (std::uint64_t position = 0; position < shipment.size;) {
+    const CancelToken* cancel = shipment.options.cancel;
+    if (cancel != nullptr && cancel->IsCancelled()) {
+      return Status(Code::kCancelled, "archiving of " + WhatOf(shipment) + " was cancelled");
+    }
+    const auto wanted =
+        static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), shipment.size - position));
+    PITR_ASSIGN_OR_RETURN(const std::size_t got, file.ReadAt(position, buffer.data(), wanted));
+    if (got != wanted) {
+      return Status(Code::kCorrupt, WhatOf(shipment) + " became shorter while it was read");
+    }
+    PITR_RETURN_IF_ERROR(take(ByteView(buffer).first(got)));
+    position += got;
+  }
+  return Status::Ok();
+}
+
+// Publishes, or finds the same content there. `result` gets what is known of the object.
+Status Publish(const Shipment& shipment, const File& file, EnvelopeWriter* writer, ByteView extra,
+               ShipResult* result) {
+  if (shipment.options.still_ready && !shipment.options.still_ready()) {
+    return Status(Code::kNotReady, WhatOf(shipment) + " is not waiting to be archived any more");
+  }
+  if (shipment.is_tail) {
+    PITR_FAULT("archive.tail.before_publish");
+  } else {
+    PITR_FAULT("archive.segment.before_publish");
+  }
+  Status status = writer->Finish(extra);
+  EnvelopeFooter stored = writer->footer();
+  if (status.code() == Code::kAlreadyExists) {
+    PITR_ASSIGN_OR_RETURN(stored,
+                          CheckSameContent(shipment.repo->store(),
+                                           {shipment.object, shipment.kind, shipment.path, file,
+                                            writer->footer(), shipment.options.cancel}));
+    result->was_there = true;
+  } else if (!status.ok()) {
+    return status;
+  }
+  result->raw_bytes = stored.plain_size;
+  result->stored_bytes = stored.object_size();
+  if (shipment.is_tail) {
+    PITR_FAULT("archive.tail.after_publish");
+  } else {
+    PITR_FAULT("archive.segment.after_publish");
+  }
+  return Status::Ok();
+}
+
+Result<std::unique_ptr<EnvelopeWriter>> CreateWriter(const Shipment& shipment) {
+  return EnvelopeWriter::Create(shipment.repo->store(), shipment.object, shipment.kind,
+                                shipment.compression_level, shipment.size);
+}
+
+Status EndsEarly(const Shipment& shipment, const wal::SegmentIndex& index) {
+  Status status(Code::kCorrupt, WhatOf(shipment) + " ends early");
+  return index.last_end.valid()
+             ? std::move(status).WithDetail("Its last whole record ends at " +
+                                            index.last_end.ToString() + ".")
+             : std::move(status).WithDetail("No record that begins in it is whole.");
+}
+
+// Segments, .partial files and tail pieces.
+Result<ShipResult> ShipWal(const Shipment& shipment, const File& file) {
+  const bool is_whole = shipment.kind == ObjectKind::kWalSegment;
+  wal::IndexBuilder builder({shipment.options.root, shipment.segment});
+  PITR_ASSIGN_OR_RETURN(const std::unique_ptr<EnvelopeWriter> writer, CreateWriter(shipment));
+  const auto index_and_write = [&](ByteView bytes) -> Status {
+    PITR_RETURN_IF_ERROR(builder.Add(bytes));
+    return writer->Add(bytes);
+  };
+  PITR_RETURN_IF_ERROR(ReadAll(shipment, file, index_and_write));
+  PITR_ASSIGN_OR_RETURN(const wal::SegmentIndex index, builder.Finish());
+  if (is_whole && index.partial) {
+    return EndsEarly(shipment, index);
+  }
+  ShipResult result;
+  result.last_end = index.last_end;
+  const Bytes extra = is_whole ? wal::EncodeIndex(index) : Bytes();
+  PITR_RETURN_IF_ERROR(Publish(shipment, file, writer.get(), extra, &result));
+  return result;
+}
+
+// History and backup label files.
+Result<ShipResult> ShipText(const Shipment& shipment, const WalFileName& name, const File& file) {
+  PITR_ASSIGN_OR_RETURN(const std::unique_ptr<EnvelopeWriter> writer, CreateWriter(shipment));
+  std::string text;
+  const auto keep_and_write = [&](ByteView bytes) -> Status {
+    text.append(AsText(bytes));
+    return writer->Add(bytes);
+  };
+  PITR_RETURN_IF_ERROR(ReadAll(shipment, file, keep_and_write));
+  if (name.kind == WalFileKind::kHistory) {
+    Result<TimelineHistory> history = TimelineHistory::Parse(name.timeline, text);
+    if (!history.ok()) {
+      return std::move(history).status().Prefix(WhatOf(shipment));
+    }
+  }
+  ShipResult result;
+  PITR_RETURN_IF_ERROR(Publish(shipment, file, writer.get(), {}, &result));
+  return result;
+}
+
+// kCorrupt unless a file of `size` bytes can be what its name says.
+Status CheckSize(const Shipment& shipment, WalFileKind kind) {
+  const std::uint64_t segment_size = shipment.options.root.segment_size;
+  switch (kind) {
+    case WalFileKind::kSegment:
+      if (shipment.size == segment_size) {
+        return Status::Ok();
+      }
+      break;
+    case WalFileKind::kPartial:
+      if (shipment.size > 0 && shipment.size <= segment_size) {
+        return Status::Ok();
+      }
+      break;
+    case WalFileKind::kHistory:
+    case WalFileKind::kBackupLabel:
+      if (shipment.size > 0 && shipment.size <= kMaxText) {
+        return Status::Ok();
+      }
+      break;
+  }
+  return Status(Code::kCorrupt,
+                WhatOf(shipment) + " has " + std::to_string(shipment.size) + " bytes")
+      .WithDetail("WAL segments of this server have " + std::to_string(segment_size) + " bytes.");
+}
+
+// After `piece` is durable. What cannot be removed now is removed by the next piece, so errors are nothing to
+// fail a shipment for.
+void RemoveSuperseded(Repository* repo, const ShipOptions& options,
+                      const layout::TailPiece& piece) {
+  ObjectStore* store = repo->store();
+  const std::uint64_t segment_size = options.root.segment_size;
+  const Result<std::vector<ObjectStat>> found =
+      store->List(layout::TailPrefix(options.branch, piece.segment.timeline));
+  if (!found.ok()) {
+    return;
+  }
+  for (const ObjectStat& object : *found) {
+    const auto other = layout::ParseTailName(layout::LastPart(object.name), segment_size);
+    if (!other.has_value()) {
+      continue;
+    }
+    bool is_superseded = false;
+    if (other->segment == piece.segment) {
+      const bool is_itself = other->begin == piece.begin && other->end == piece.end;
+      is_superseded = !is_itself && other->begin >= piece.begin && other->end <= piece.end;
+    } else if (other->segment < piece.segment) {
+      const std::string name = SegmentName(other->segment, segment_size);
+      const WalFileName parsed = {WalFileKind::kSegment, other->segment.timeline,
+                                  other->segment.number, 0};
+      is_superseded = store->Stat(layout::WalObject(options.branch, parsed, name)).ok();
+    }
+    if (is_superseded && !store->Remove(object.name).ok()) {
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+Result<ShipResult> ShipWalFile(Repository* repo, const ShipOptions& options,
+                               const std::string& path, const std::string& name) {
+  const std::optional<WalFileName> parsed = ParseWalFileName(name, options.root.segment_size);
+  if (!parsed.has_value()) {
+    return Status(Code::kInvalidArgument, "\"" + name + "\" is not the name of a WAL file");
+  }
+  const bool is_text =
+      parsed->kind == WalFileKind::kHistory || parsed->kind == WalFileKind::kBackupLabel;
+  const bool is_segment = parsed->kind == WalFileKind::kSegment;
+  Shipment shipment = {.repo = repo,
+                       .options = options,
+                       .path = path,
+                       .object = layout::WalObject(options.branch, *parsed, name),
+                       .kind = ObjectKind::kText,
+                       .compression_level = is_text ? 0 : options.compression_level,
+                       .segment = {parsed->timeline, parsed->segment}};
+  if (!is_text) {
+    shipment.kind = is_segment ? ObjectKind::kWalSegment : ObjectKind::kWalPart;
+  }
+  PITR_FAULT("archive.segment.before_read");
+  PITR_ASSIGN_OR_RETURN(const File file, File::Open(path, O_RDONLY));
+  PITR_ASSIGN_OR_RETURN(shipment.size, file.Size());
+  PITR_RETURN_IF_ERROR(CheckSize(shipment, parsed->kind));
+  return is_text ? ShipText(shipment, *parsed, file) : ShipWal(shipment, file);
+}
+
+Result<ShipResult> ShipTail(Repository* repo, const ShipOptions& options, const std::string& path,
+                            SegmentId segment, std::uint32_t flushed) {
+  if (flushed == 0 || flushed > options.root.segment_size) {
+    return Status(Code::kInvalidArgument,
+                  "cannot ship " + std::to_string(flushed) + " bytes of a WAL segment");
+  }
+  const layout::TailPiece piece = {segment, 0, flushed};
+  const Shipment shipment = {
+      .repo = repo,
+      .options = options,
+      .path = path,
+      .object = layout::TailObject(options.branch, piece, options.root.segment_size),
+      .kind = ObjectKind::kWalPart,
+      .compression_level = options.compression_level,
+      .segment = segment,
+      .size = flushed,
+      .is_tail = true};
+  PITR_FAULT("archive.tail.before_read");
+  PITR_ASSIGN_OR_RETURN(const File file, File::Open(path, O_RDONLY));
+  PITR_ASSIGN_OR_RETURN(ShipResult result, ShipWal(shipment, file));
+  RemoveSuperseded(repo, options, piece);
+  return result;
+}
+
+}  // namespace pitr
