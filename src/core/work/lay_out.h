@@ -12,7 +12,7 @@
 namespace pitr {
 
 struct LayOutOptions {
-  std::string directory;                          // must not exist or be empty; 0700
+  std::string directory;  // must not exist or be empty; 0700
   int workers = 2;
   // pg_tblspc/<oid> -> new target directory (made). A tablespace of the manifest that is not named here is kInvalidArgument.
   std::map<std::string, std::string> tablespaces;
@@ -21,8 +21,8 @@ struct LayOutOptions {
 // Also writes backup_label (and tablespace_map with the new targets) from the manifest. Not fsynced: a directory that
 // can be made again is synced once, later, by whoever needs it durable.
 // On error or cancel the directory is left for the caller to remove.
-Status LayOutDirectory(Repository* repo, const Manifest& manifest, const LayOutOptions& options, Progress* progress,
-                       const CancelToken* cancel);
+Status LayOutDirectory(Repository* repo, const Manifest& manifest, const LayOutOptions& options,
+                       Progress* progress, const CancelToken* cancel);
 
 // Reads and checks every frame of the manifest without writing: for verify.
 Status VerifySnapshot(Repository* repo, const Manifest& manifest, int workers, Progress* progress,

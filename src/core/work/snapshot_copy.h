@@ -17,16 +17,18 @@ struct SnapshotCopyOptions {
   SnapshotId snapshot;
   int compression_level = 1;
   int workers = 2;
-  std::vector<std::string> excluded_directories;   // relative, contents left out (log directory, pitr)
-  bool verify_checksums = false;                   // the cluster has them
-  Lsn start_lsn;                                   // pages with a newer LSN may be torn and are not judged
+  std::vector<std::string>
+      excluded_directories;       // relative, contents left out (log directory, pitr)
+  bool verify_checksums = false;  // the cluster has them
+  Lsn start_lsn;                  // pages with a newer LSN may be torn and are not judged
+  Logger* logger = nullptr;       // what was skipped, damaged pages; may be null
 };
 
-// Fills files, frames, packs, bad_pages, control, database_bytes, new_bytes, stored_bytes of `manifest`. Packs are
+// Fills id, files, frames, packs, bad_pages, control, database_bytes, new_bytes, stored_bytes of `manifest`. Packs are
 // durable when it returns OK; on any error what it wrote is removed as far as possible (the rest is collected later).
 // Left out as the server's own base backup does (src/backend/backup/basebackup.c excludeFiles/excludeDirContents),
 // unlogged relations but for their init fork, temporary relations, pgsql_tmp*. global/pg_control comes last.
-Status CopySnapshot(Repository* repo, const SnapshotCopyOptions& options, Manifest* manifest, Progress* progress,
-                    const CancelToken* cancel);
+Status CopySnapshot(Repository* repo, const SnapshotCopyOptions& options, Manifest* manifest,
+                    Progress* progress, const CancelToken* cancel);
 
 }  // namespace pitr
