@@ -180,7 +180,7 @@ void DoExchange(const ExchangeOrder& order) {
     Say("could not change to the new data directory, going back");
     if (!Swap() || fchdir(held.old_directory) != 0) Say("could not go back");
   } else {
-    PITR_FAULT_PLAIN("exchange.after_rename");
+    (void)PITR_FAULT_PLAIN("exchange.after_rename");
     held.exchanged = true;
     std::strcpy(held.nonce, order.nonce);
     MoveLogDirectory(order);
@@ -190,7 +190,7 @@ void DoExchange(const ExchangeOrder& order) {
         fsync(held.new_directory) != 0) {
       Say("could not fsync after the exchange");
     }
-    PITR_FAULT_PLAIN("exchange.after_sync");
+    (void)PITR_FAULT_PLAIN("exchange.after_sync");
     errno = 0;
     Say("data directories exchanged, starting on the restored one");
     return;

@@ -26,13 +26,11 @@ namespace {
 // Scope of the operations lock. Between construction and destruction only plain memory is touched: nothing raises.
 class Locked {
  public:
-  Locked() {
-    Call([] { LWLockAcquire(OperationsLock(), LW_EXCLUSIVE); });
-  }
-  ~Locked() { LWLockRelease(OperationsLock()); }
-  Locked(const Locked&) = delete;
-  Locked& operator=(const Locked&) = delete;
+  Locked() : holder_(OperationsLock()) {}
   OperationSlot* slots() const { return GetShared()->operations.slots; }
+
+ private:
+  LockHolder holder_;
 };
 
 bool IsOver(const OperationSlot& slot) {

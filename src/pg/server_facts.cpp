@@ -24,7 +24,6 @@ extern "C" {
 #include "catalog/pg_authid.h"
 #include "catalog/pg_control.h"
 #include "catalog/pg_subscription.h"
-#include "libpq/libpq.h"
 #include "replication/slot.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"

@@ -1,0 +1,211 @@
+#include "pg/launcher_duties.h"
+
+#include <algorithm>
+#include <csignal>
+
+#include "core/base/file.h"
+#include "core/repo/intent.h"
+#include "core/repo/manifest.h"
+#include "core/repo/records.h"
+#include "core/repo/wal_archive.h"
+#include "pg/boundary.h"
+#include "pg/error_map.h"
+#include "pg/finish_exchange.h"
+#include "pg/guc.h"
+#include "pg/interrupts.h"
+#include "pg/log.h"
+#include "pg/operation.h"
+#include "pg/server_facts.h"
+#include "pg/shmem.h"
+#include "pg/postgres_headers.h"
+
+extern "C" {
+#include "access/xlog.h"
+#include "storage/latch.h"
+}
+
+namespace pitr::pg {
+
+namespace {
+
+constexpr std::int64_t kSecond = 1000000;
+constinit std::int64_t next_snapshot_try = 0, next_sweep = 0;
+
+bool HasSlot(const std::string& id) { return FindOperation(id).has_value(); }
+
+// Operations that an end of the server interrupted: nobody else will say how they ended.
+Status CloseDangling(Repository* repo, const BranchSet& branches, const Identity& identity) {
+  PITR_ASSIGN_OR_RETURN(const std::vector<OperationRecord> records, ReadOperations(repo, 200));
+  PITR_ASSIGN_OR_RETURN(const std::string data, RealDataDirectory());
+  const Result<Intent> intent = ReadIntent(data);
+  for (OperationRecord record : records) {
+    if (record.state != "running" && record.state != "queued") continue;
+    if (HasSlot(record.id) || (intent.ok() && intent->operation == record.id)) continue;
+    const Branch* branch = branches.FindId(record.branch_id);
+    if (branch == nullptr || branch->root != identity.root) continue;
+    record.state = "failed";
+    record.error = "interrupted by an end of the server or of the operation's worker";
+    record.sqlstate = "57P01";
+    record.finished_at = SystemClock().Now();
+    PITR_RETURN_IF_ERROR(AppendOperation(repo, record));
+  }
+  return Status::Ok();
+}
+
+// A server that a killed build left running on a replacement directory.
+void StopOrphan(const std::string& directory) {
+  Result<std::string> lock = ReadTextFile(JoinPath(directory, "postmaster.pid"), 4096);
+  if (!lock.ok()) return;
+  const int pid = std::atoi(lock->c_str());
+  if (pid <= 1) return;
+  // Only when that process really works in that directory: pids are used again.
+  char link[PATH_MAX];
+  const ssize_t size = readlink(("/proc/" + std::to_string(pid) + "/cwd").c_str(), link, sizeof link - 1);
+  if (size <= 0 || std::string(link, static_cast<std::size_t>(size)) != directory) return;
+  LogQuietly(LOG, "pitr_ext: stopping a server that an interrupted operation left in \"" + directory + "\"");
+  kill(pid, SIGQUIT);
+}
+
+// Directories that no branch owns and no operation builds; undo directories whose time is over.
+Status SweepDirectories(Repository* repo, const BranchSet& branches) {
+  PITR_ASSIGN_OR_RETURN(const std::string directory, BranchDirectory());
+  Result<std::vector<std::string>> names = ListDirectory(directory);
+  if (!names.ok()) return Status::Ok();
+  for (const OperationSlot& slot : AllOperations()) {
+    if (slot.finished_at == 0) return Status::Ok();
+  }
+  PITR_ASSIGN_OR_RETURN(const std::string data, RealDataDirectory());
+  if (PathExists(IntentPath(data))) return Status::Ok();
+  const Timestamp now = SystemClock().Now();
+  for (const std::string& name : *names) {
+    const std::string path = JoinPath(directory, name);
+    const Branch* branch = branches.FindId(name);
+    const bool is_guard = name.starts_with("op-") || (name.size() == 8 && name.find('.') == std::string::npos);
+    const bool expired = branch != nullptr && branch->directory_expires_at && *branch->directory_expires_at < now;
+    const bool orphan = IsBranchId(name) && (branch == nullptr || branch->state == "creating" || branch->deleted_at);
+    if (!orphan && !expired && !is_guard) continue;
+    StopOrphan(path);
+    PITR_RETURN_IF_ERROR(RemoveTree(path));
+  }
+  return UpdateBranches(repo, [&](BranchSet* set) {
+    for (Branch& branch : set->branches) {
+      if (branch.directory && branch.kind == BranchKind::kUndo && !PathExists(*branch.directory)) {
+        branch.directory.reset();
+        branch.directory_expires_at.reset();
+      }
+    }
+    std::erase_if(set->branches, [](const Branch& branch) { return branch.state == "creating"; });
+    std::erase_if(set->name_spans, [&](const NameSpan& span) { return set->FindId(span.id) == nullptr; });
+    return Status::Ok();
+  });
+}
+
+bool ArchivingIsOurs() { return SettingValue("archive_library") == "pitr_ext" && SettingValue("archive_mode") != "off"; }
+
+// A branch that has no snapshot on its line cannot be restored at all: the first one is taken without being asked for.
+Status TakeFirstSnapshot(Repository* repo, const BranchSet& branches, const Identity& identity) {
+  const std::int64_t now = SystemClock().Now().micros;
+  if (now < next_snapshot_try || !ArchivingIsOurs() || InRecovery()) return Status::Ok();
+  next_snapshot_try = now + 10 * kSecond;
+  PITR_ASSIGN_OR_RETURN(const std::vector<ManifestHead> snapshots, ListSnapshots(repo, nullptr));
+  PITR_ASSIGN_OR_RETURN(const std::vector<const Branch*> line, branches.AncestryOf(identity.branch_id));
+  for (const ManifestHead& snapshot : snapshots) {
+    for (const Branch* branch : line) {
+      if (snapshot.manifest.branch == branch->id) {
+        next_snapshot_try = now + 3600 * kSecond;
+        return Status::Ok();
+      }
+    }
+  }
+  NewOperation operation;
+  operation.kind = "snapshot";
+  operation.branch = line.front()->name;
+  operation.branch_id = identity.branch_id;
+  operation.request["origin"] = "first";
+  operation.request["name"] = "first_" + FormatTime({now}, 0);
+  operation.wait = false;
+  Result<std::string> started = StartOperationNow(operation);
+  // Whatever went wrong with one attempt, the next is made later.
+  next_snapshot_try = now + (started.ok() ? 60 : 15) * kSecond;
+  if (!started.ok() && started.status().code() != Code::kLockTimeout) return started.status();
+  return Status::Ok();
+}
+
+// What is flushed but not yet in a full segment, as a piece of the open segment; earlier segments are the archiver's.
+Status ShipFlushed(Repository* repo, const Identity& identity) {
+  const Lsn flushed = FlushLsn();
+  const TimelineId timeline = CurrentTimeline();
+  const std::string wal = JoinPath(DataDirectory(), "pg_wal");
+  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> status, ListDirectory(JoinPath(wal, "archive_status")));
+  const auto waiting = std::count_if(status.begin(), status.end(), [](const std::string& name) {
+    return name.ends_with(".ready");
+  });
+  if (waiting > 0) {
+    return Status(Code::kNotReady, std::to_string(waiting) + " WAL files still wait to be archived");
+  }
+  const std::uint64_t size = identity.root.segment_size;
+  const auto offset = static_cast<std::uint32_t>(flushed.value % size);
+  if (offset != 0) {
+    const SegmentId segment{timeline, flushed.value / size};
+    ShipOptions options;
+    options.branch = identity.branch_id;
+    options.root = identity.root;
+    options.compression_level = CurrentSettings().backlog_compression_level;
+    options.cancel = &ServerCancel();
+    PITR_ASSIGN_OR_RETURN(const ShipResult shipped, ShipTail(repo, options, JoinPath(wal, SegmentName(segment, size)),
+                                                             segment, offset));
+    (void)shipped;
+  }
+  const LockHolder lock(OperationsLock());
+  OperationsShared& shared = GetShared()->operations;
+  shared.ship_done = std::max(shared.ship_done, flushed.value);
+  return Status::Ok();
+}
+
+void ServeShipRequest(Repository* repo, const Identity& identity) {
+  OperationsShared& shared = GetShared()->operations;
+  {
+    const LockHolder lock(OperationsLock());
+    if (shared.ship_wanted <= shared.ship_done) return;
+  }
+  const Status status = ShipFlushed(repo, identity);
+  const LockHolder lock(OperationsLock());
+  CopyText(status.ToString(), shared.ship_error, sizeof shared.ship_error);
+  if (status.ok()) shared.ship_error[0] = '\0';
+  shared.ship_tried_at = SystemClock().Now().micros;
+}
+
+}  // namespace
+
+Status LauncherStartup(Repository* repo, const Identity& identity) {
+  PITR_RETURN_IF_ERROR(FinishExchange(repo, identity));
+  PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
+  next_snapshot_try = next_sweep = 0;
+  return CloseDangling(repo, branches, identity);
+}
+
+Status LauncherTick(Repository* repo, const Identity& identity) {
+  {
+    const LockHolder lock(OperationsLock());
+    GetShared()->operations.launcher_pid = MyProcPid;
+  }
+  PITR_RETURN_IF_ERROR(FinishExchange(repo, identity));
+  ServeShipRequest(repo, identity);
+  const std::int64_t now = SystemClock().Now().micros;
+  if (now < next_sweep && now < next_snapshot_try) return Status::Ok();
+  PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
+  if (now >= next_sweep) {
+    next_sweep = now + 30 * kSecond;
+    PITR_RETURN_IF_ERROR(CloseDangling(repo, branches, identity));
+    PITR_RETURN_IF_ERROR(SweepDirectories(repo, branches));
+  }
+  return TakeFirstSnapshot(repo, branches, identity);
+}
+
+bool LauncherWantsSoon() {
+  const LockHolder lock(OperationsLock());
+  const OperationsShared& shared = GetShared()->operations;
+  return shared.ship_wanted > shared.ship_done;
+}
+
+}  // namespace pitr::pg

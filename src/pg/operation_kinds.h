@@ -1,0 +1,31 @@
+// What an operation worker can do; each runs in the worker's process and returns how it ended. A Status from them is the
+// operation's failure; nothing is left behind.
+#pragma once
+
+#include <string>
+
+#include "core/repo/identity.h"
+#include "core/repo/repository.h"
+#include "pg/child.h"
+#include "pg/operation.h"
+
+namespace pitr::pg {
+
+struct OperationContext {
+  Repository* repo;
+  const Identity* identity;
+  RunningOperation* operation;
+  std::string id;                 // of the operation
+};
+
+Result<Json> RunSnapshot(const OperationContext& context);
+Result<Json> RunVerify(const OperationContext& context);
+// These do not return when they succeed: the process ends with the exchange that it armed.
+Result<Json> RunRestore(const OperationContext& context);
+Result<Json> RunUndo(const OperationContext& context);
+
+// Serves the child's lines until its result: progress into the slot, notes into the log, needs answered by `answer`.
+Result<Json> RunChild(const OperationContext& context, const Json& job,
+                      const std::function<Result<Json>(const std::string& need)>& answer);
+
+}  // namespace pitr::pg

@@ -1,0 +1,264 @@
+// The restore and undo operations up to the point where the replacement directory is ready to be exchanged in.
+#include "core/base/fault.h"
+#include "core/base/file.h"
+#include "core/repo/branches.h"
+#include "core/repo/records.h"
+#include "pg/boundary.h"
+#include "pg/exchange_worker.h"
+#include "pg/guc.h"
+#include "pg/log.h"
+#include "pg/operation_kinds.h"
+#include "pg/restore_checks.h"
+#include "pg/restore_request.h"
+#include "pg/server_facts.h"
+#include "pg/postgres_headers.h"
+
+extern "C" {
+#include "access/xact.h"
+#include "postmaster/syslogger.h"
+#include "utils/guc.h"
+}
+
+namespace pitr::pg {
+
+namespace {
+
+constexpr std::int64_t kShipMillis = 120000;
+
+// Runs `body` in a transaction of its own, for reading shared catalogues.
+template <typename Body>
+auto InTransaction(Body body) {
+  Call([] { StartTransactionCommand(); });
+  auto result = body();
+  Call([] { CommitTransactionCommand(); });
+  return result;
+}
+
+std::string PreloadLibraries(const RestorePlan& plan) {
+  // Only when the WAL to replay has records that need somebody else's resource manager (internals 11).
+  return plan.custom_resource_managers.empty() ? std::string() : SettingValue("shared_preload_libraries");
+}
+
+Result<Json> CommonJob(const OperationContext& context, const std::string& directory) {
+  PITR_ASSIGN_OR_RETURN(const std::string branches, BranchDirectory());
+  PITR_ASSIGN_OR_RETURN(const std::string sockets, PrivateSocketDirectory(branches, context.id));
+  Json job;
+  job["directory"] = directory;
+  job["bin_directory"] = BinDirectory();
+  job["program"] = PitrProgram();
+  job["socket_directory"] = sockets;
+  job["superuser"] = InTransaction([] { return BootstrapSuperuser(); });
+  PITR_ASSIGN_OR_RETURN(job["live"], LiveServerJson());
+  return job;
+}
+
+Result<Json> BuildJob(const OperationContext& context, const RestoreRequest& request, const RestorePlan& plan,
+                      const Identity& identity, const std::string& directory) {
+  PITR_ASSIGN_OR_RETURN(Json job, CommonJob(context, directory));
+  const Settings settings = CurrentSettings();
+  job["kind"] = "build";
+  job["repository"] = settings.repository;
+  job["identity"] = EncodeIdentity(identity);
+  job["plan"] = PlanToJson(plan);
+  job["workers"] = settings.restore_workers;
+  job["read_ahead_bytes"] = static_cast<std::int64_t>(settings.wal_read_ahead_kb) * 1024;
+  job["recovery_settings"] = settings.recovery_settings;
+  job["preload_libraries"] = PreloadLibraries(plan);
+  job["keep_passwords"] = request.keep_passwords;
+  job["tablespaces"] = Json::object();
+  return job;
+}
+
+std::string NewUndoName(const BranchSet& branches, const std::string& name, const std::string& wanted, Timestamp now) {
+  if (!wanted.empty()) return wanted;
+  return UndoBranchName(name, FormatTime(now, 0),
+                        [&](const std::string& taken) { return branches.IsNameTaken(taken); });
+}
+
+// The line that the replacement will write, in the catalogue before it exists on disk, without the name yet.
+Status AddLine(Repository* repo, const Branch& self, const RestorePlan& plan, const BranchId& id,
+               const std::string& role) {
+  Branch line;
+  line.id = id;
+  line.name = id;
+  line.kind = self.kind;
+  line.root = self.root;
+  line.parent = self.parent;
+  line.ancestor = plan.line;
+  line.fork_lsn = plan.record_end;
+  line.fork_timeline = plan.timeline;
+  if (plan.last_commit) line.fork_time = plan.last_commit->event.time;
+  line.state = "creating";
+  line.created_at = line.updated_at = SystemClock().Now();
+  line.created_by = role;
+  return UpdateBranches(repo, [&](BranchSet* set) {
+    if (set->FindId(id) == nullptr) set->Add(line);
+    return Status::Ok();
+  });
+}
+
+// The line never came to be.
+void DropLine(Repository* repo, const BranchId& id) {
+  const Status dropped = UpdateBranches(repo, [&](BranchSet* set) {
+    std::erase_if(set->branches, [&](const Branch& branch) { return branch.id == id; });
+    std::erase_if(set->name_spans, [&](const NameSpan& span) { return span.id == id; });
+    return Status::Ok();
+  });
+  if (!dropped.ok()) LogStatus(WARNING, "could not remove a branch that was not built", dropped);
+}
+
+Json AnswerRow(const OperationContext& context, const std::string& branch, const BranchId& id, const RestorePlan& plan,
+               TimelineId timeline, const std::string& undo_name, const BranchId& undo_id) {
+  Json row;
+  row["operation_id"] = context.id;
+  row["state"] = "exchanging";
+  row["branch"] = branch;
+  row["branch_id"] = id;
+  row["restored_lsn"] = plan.record_end.ToString();
+  row["commit_time"] = plan.last_commit ? Json(plan.last_commit->event.time.micros) : Json(nullptr);
+  row["commit_xid"] = plan.last_commit ? Json(plan.last_commit->event.xid) : Json(nullptr);
+  row["timeline"] = timeline;
+  row["undo_branch"] = undo_name.empty() ? Json(nullptr) : Json(undo_name);
+  row["undo_branch_id"] = undo_name.empty() ? Json(nullptr) : Json(undo_id);
+  return row;
+}
+
+// Names from a built answer, as one readable line.
+std::string Names(const Json& built, const char* member) {
+  std::string text;
+  const Json* list = JsonArray(built, member);
+  if (list == nullptr) return text;
+  for (const Json& name : *list) text += (text.empty() ? "\"" : ", \"") + name.get<std::string>() + "\"";
+  return text;
+}
+
+Intent NewIntent(const OperationContext& context, const RestoreRequest& request, const Branch& self) {
+  Intent intent;
+  intent.operation = context.id;
+  intent.branch_name = self.name;
+  intent.outgoing = self.id;
+  intent.preserve = request.preserve;
+  intent.role_name = request.role_name;
+  intent.arguments = request.arguments;
+  intent.undo_directory_seconds = static_cast<std::int64_t>(CurrentSettings().undo_directory_retention_min) * 60;
+  if (Logging_collector) {
+    const std::string log = SettingValue("log_directory");
+    if (!log.empty() && log.front() != '/') intent.log_directory = log;
+  }
+  return intent;
+}
+
+Status AuditExchange(const OperationContext& context, const RestoreRequest& request, const std::string& branch) {
+  return AppendAudit(context.repo, {SystemClock().Now(), request.role_name, request.client_addr, branch,
+                                    request.function, request.arguments, context.id, "exchanging", ""});
+}
+
+Result<Json> AnswerRoles(const std::string& need) {
+  if (need != "roles") return Status(Code::kInternal, "the child process needs \"" + need + "\"");
+  Json answer;
+  answer["roles"] = InTransaction([] { return RolesJson(); });
+  return answer;
+}
+
+// Everything that needs the catalogue and the checks, again in the worker: the session looked at them a moment ago.
+Result<RestorePlan> PlanAndCheck(const OperationContext& context, const RestoreRequest& request,
+                                 const BranchSet& branches) {
+  context.operation->SetPhase("plan");
+  PITR_ASSIGN_OR_RETURN(RestorePlan plan,
+                        PlanRestore(context.repo, branches, request.plan, nullptr, nullptr));
+  PITR_RETURN_IF_ERROR(CheckDependants(InTransaction([] { return FindDependants(true); }), {}, request.force));
+  PITR_ASSIGN_OR_RETURN(const DiskNeed need, FindDiskNeed(plan.database_bytes, plan.wal_bytes));
+  PITR_RETURN_IF_ERROR(CheckDiskNeed(need));
+  context.operation->SetReplay({}, plan.record_end);
+  return plan;
+}
+
+Result<Json> BuildAndExchange(const OperationContext& context, const RestoreRequest& request, const BranchSet& branches,
+                              const Branch& self, const RestorePlan& plan, const std::string& directory,
+                              const BranchId& id) {
+  Identity identity = *context.identity;
+  identity.branch_id = id;
+  PITR_ASSIGN_OR_RETURN(const Json job, BuildJob(context, request, plan, identity, directory));
+  PITR_ASSIGN_OR_RETURN(const Json built, RunChild(context, job, AnswerRoles));
+  if (const Json* prepared = JsonArray(built, "prepared_transactions"); prepared != nullptr) {
+    std::vector<std::string> names;
+    for (const Json& gid : *prepared) names.push_back(gid.get<std::string>());
+    PITR_RETURN_IF_ERROR(CheckDependants({}, names, request.force));
+  }
+  Intent intent = NewIntent(context, request, self);
+  intent.kind = "restore";
+  intent.incoming = id;
+  intent.cut_at = SystemClock().Now();
+  intent.undo_name = NewUndoName(branches, self.name, request.undo_name, intent.cut_at);
+  PITR_ASSIGN_OR_RETURN(intent.live_directory, RealDataDirectory());
+  intent.staged_directory = directory;
+  const std::string gone = Names(built, "roles_gone"), disabled = Names(built, "roles_disabled");
+  if (!gone.empty()) intent.notes = "roles created since are gone: " + gone;
+  if (!disabled.empty()) {
+    intent.notes += (intent.notes.empty() ? "" : "; ") + ("roles dropped since are back without login: " + disabled);
+  }
+  Json answer = AnswerRow(context, self.name, id, plan, built.value("timeline", 0U),
+                          request.preserve ? intent.undo_name : std::string(), self.id);
+  if (!intent.notes.empty()) answer["notice"] = intent.notes;
+  PITR_RETURN_IF_ERROR(AuditExchange(context, request, self.name));
+  return PerformExchange(context, intent, answer);
+}
+
+}  // namespace
+
+Result<Json> RunRestore(const OperationContext& context) {
+  PITR_ASSIGN_OR_RETURN(const RestoreRequest request, RequestFromJson(context.operation->Request()));
+  PITR_RETURN_IF_ERROR(CheckNoExchangePending());
+  PITR_RETURN_IF_ERROR(CheckServerCanExchange());
+  // The newest restorable moment is the one that the repository holds: bring it there first.
+  context.operation->SetPhase("ship WAL");
+  PITR_RETURN_IF_ERROR(RequestShip(kShipMillis));
+  PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(context.repo));
+  const Branch* self = branches.FindId(context.identity->branch_id);
+  if (self == nullptr) return Status(Code::kForeign, "this server's branch is not in the repository");
+  PITR_ASSIGN_OR_RETURN(const RestorePlan plan, PlanAndCheck(context, request, branches));
+  PITR_ASSIGN_OR_RETURN(const BranchId id, NewBranchId());
+  PITR_ASSIGN_OR_RETURN(const std::string branch_directory, BranchDirectory());
+  const std::string directory = JoinPath(branch_directory, id);
+  PITR_FAULT("build.before_line");
+  PITR_RETURN_IF_ERROR(AddLine(context.repo, *self, plan, id, request.role_name));
+  Result<Json> result = BuildAndExchange(context, request, branches, *self, plan, directory, id);
+  // Only failures come back here.
+  const Status removed = RemoveTree(directory);
+  if (!removed.ok()) LogStatus(WARNING, "could not remove the replacement directory", removed);
+  DropLine(context.repo, id);
+  return result;
+}
+
+Result<Json> RunUndo(const OperationContext& context) {
+  const Json json = context.operation->Request();
+  PITR_ASSIGN_OR_RETURN(const RestoreRequest request, RequestFromJson(json));
+  PITR_ASSIGN_OR_RETURN(const std::string undo_id, JsonText(json, "undo_id"));
+  PITR_RETURN_IF_ERROR(CheckNoExchangePending());
+  PITR_RETURN_IF_ERROR(CheckServerCanExchange());
+  PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(context.repo));
+  const Branch* self = branches.FindId(context.identity->branch_id);
+  const Branch* undo = branches.FindId(undo_id);
+  if (self == nullptr || undo == nullptr || !undo->directory || !PathExists(*undo->directory)) {
+    return Status(Code::kNotFound, "the directory of the undo branch is not there any more");
+  }
+  PITR_RETURN_IF_ERROR(CheckDependants(InTransaction([] { return FindDependants(true); }), {}, request.force));
+  PITR_ASSIGN_OR_RETURN(Json job, CommonJob(context, *undo->directory));
+  job["kind"] = "prepare";
+  PITR_ASSIGN_OR_RETURN(const Json built, RunChild(context, job, AnswerRoles));
+  Intent intent = NewIntent(context, request, *self);
+  intent.kind = "undo";
+  intent.incoming = undo->id;
+  intent.cut_at = SystemClock().Now();
+  intent.undo_name = NewUndoName(branches, self->name, request.undo_name, intent.cut_at);
+  PITR_ASSIGN_OR_RETURN(intent.live_directory, RealDataDirectory());
+  intent.staged_directory = *undo->directory;
+  RestorePlan plan;
+  Result<Lsn> end = Lsn::Parse(built.value("end_lsn", std::string("0/0")));
+  if (end.ok()) plan.record_end = *end;
+  const Json answer = AnswerRow(context, self->name, undo->id, plan, built.value("timeline", 0U), intent.undo_name, self->id);
+  PITR_RETURN_IF_ERROR(AuditExchange(context, request, self->name));
+  return PerformExchange(context, intent, answer);
+}
+
+}  // namespace pitr::pg

@@ -1,0 +1,142 @@
+// Snapshot and verification operations.
+#include "core/base/file.h"
+#include "core/repo/manifest.h"
+#include "core/repo/wal_archive.h"
+#include "pg/backup_session.h"
+#include "pg/boundary.h"
+#include "pg/guc.h"
+#include "pg/operation_kinds.h"
+#include "pg/server_facts.h"
+#include "pg/postgres_headers.h"
+
+extern "C" {
+#include "access/xlog.h"
+#include "postmaster/syslogger.h"
+#include "storage/latch.h"
+#include "utils/wait_event.h"
+}
+
+namespace pitr::pg {
+
+namespace {
+
+void Nap(long milliseconds) {
+  Call([milliseconds] {
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+  });
+  CheckInterrupts();
+}
+
+// A snapshot is restorable only when the WAL from its start to its stop is in the repository: our own durable segments are
+// waited for, not the server's word about them (internals 30).
+Status WaitForWal(const OperationContext& context, TimelineId timeline, Lsn start, Lsn stop) {
+  PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(context.repo));
+  PITR_ASSIGN_OR_RETURN(const std::vector<const Branch*> line, branches.AncestryOf(context.identity->branch_id));
+  std::vector<Branch> copies;
+  for (const Branch* branch : line) copies.push_back(*branch);
+  const WalReader reader(context.repo, copies);
+  const std::uint64_t size = reader.segment_size();
+  const std::uint64_t last = (stop.value - 1) / size;
+  for (std::uint64_t number = start.value / size; number <= last;) {
+    Result<WalReader::Found> found = reader.FindSegment({timeline, number});
+    if (found.ok()) {
+      number++;
+      continue;
+    }
+    if (found.status().code() != Code::kNotFound) return found.status();
+    if (context.operation->CancelRequested()) return Status(Code::kCancelled, "the snapshot was cancelled");
+    Nap(50);
+  }
+  return Status::Ok();
+}
+
+// Contents that belong to this moment of this server only.
+Json ExcludedDirectories() {
+  Json excluded = Json::array();
+  excluded.push_back("pitr");
+  const std::string log = SettingValue("log_directory");
+  if (!log.empty() && log.front() != '/') excluded.push_back(log);
+  return excluded;
+}
+
+Json SnapshotJob(const OperationContext& context, const Json& request, const std::string& id,
+                 const BackupStart& start, bool standby) {
+  const Settings settings = CurrentSettings();
+  const RootIdentity root = ServerIdentity();
+  Json job;
+  job["kind"] = "snapshot";
+  job["repository"] = settings.repository;
+  job["data_directory"] = DataDirectory();
+  job["snapshot_id"] = id;
+  job["name"] = request.value("name", std::string());
+  job["origin"] = request.value("origin", std::string("manual"));
+  job["branch_id"] = context.identity->branch_id;
+  job["system_identifier"] = std::to_string(root.system_identifier);
+  job["server_major"] = root.server_major;
+  job["segment_size"] = root.segment_size;
+  job["timeline"] = start.timeline;
+  job["start_lsn"] = start.start.ToString();
+  job["started_at"] = FormatTime(SystemClock().Now());
+  job["expires_at"] = request.contains("expires_at") ? request["expires_at"] : Json(nullptr);
+  job["from_standby"] = standby;
+  job["compression_level"] = settings.snapshot_compression_level;
+  job["workers"] = settings.snapshot_workers;
+  job["verify_checksums"] = SettingValue("data_checksums") == "on";
+  job["excluded_directories"] = ExcludedDirectories();
+  return job;
+}
+
+}  // namespace
+
+Result<Json> RunSnapshot(const OperationContext& context) {
+  const Json request = context.operation->Request();
+  PITR_ASSIGN_OR_RETURN(const std::string id, NewSnapshotId(SystemClock().Now().micros / 1000000));
+  const bool standby = InRecovery();
+  BackupSession session;
+  context.operation->SetPhase("checkpoint");
+  const BackupStart start = session.Start("pitr snapshot " + id);
+  const Json job = SnapshotJob(context, request, id, start, standby);
+  return RunChild(context, job, [&](const std::string&) -> Result<Json> {
+    context.operation->SetPhase("stop");
+    const BackupStop stop = session.Stop();
+    context.operation->SetPhase("wait for WAL");
+    if (standby) PITR_RETURN_IF_ERROR(RequestShip(1000));
+    PITR_RETURN_IF_ERROR(WaitForWal(context, start.timeline, start.start, stop.stop));
+    Json answer;
+    answer["stop"]["stop_lsn"] = stop.stop.ToString();
+    answer["stop"]["backup_label"] = stop.label;
+    answer["stop"]["tablespace_map"] = stop.tablespace_map;
+    answer["stop"]["finished_at"] = FormatTime(SystemClock().Now());
+    return answer;
+  });
+}
+
+Result<Json> RunVerify(const OperationContext& context) {
+  const Json request = context.operation->Request();
+  Json job;
+  job["kind"] = "verify";
+  job["repository"] = CurrentSettings().repository;
+  job["snapshot"] = request.contains("snapshot") ? request["snapshot"] : Json(nullptr);
+  job["bytes"] = request.contains("bytes") ? request["bytes"] : Json(nullptr);
+  job["workers"] = CurrentSettings().restore_workers;
+  Json findings = Json::array();
+  std::uint64_t checked = 0;
+  PITR_ASSIGN_OR_RETURN(Json result, RunChild(context, job, [&](const std::string& line) -> Result<Json> {
+    PITR_ASSIGN_OR_RETURN(const Json json, ParseJson(line, "finding"));
+    const Json* finding = JsonObject(json, "finding");
+    if (finding == nullptr) return Json::object();
+    checked++;
+    // What is wrong is always kept; what is right only while it fits the answer.
+    if (!finding->value("ok", false) || findings.size() < 20) findings.push_back(*finding);
+    return Json::object();
+  }));
+  while (DumpJson(findings).size() > sizeof(OperationSlot{}.result) - 512 && !findings.empty()) {
+    findings.erase(findings.size() - 1);
+  }
+  result["checked"] = checked;
+  result["findings"] = findings;
+  return result;
+}
+
+}  // namespace pitr::pg

@@ -1,0 +1,144 @@
+// The background worker of one operation: dynamic, never restarted; it takes its slot, runs the operation, writes how it ended into
+// the slot and the repository.
+#include <csignal>
+
+#include "core/repo/repository.h"
+#include "pg/boundary.h"
+#include "pg/guc.h"
+#include "pg/identity.h"
+#include "pg/log.h"
+#include "pg/operation.h"
+#include "pg/operation_kinds.h"
+#include "pg/shmem.h"
+#include "pg/postgres_headers.h"
+
+extern "C" {
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+}
+
+namespace pitr::pg {
+
+namespace {
+
+constinit int my_slot = -1;
+
+// A worker that ends in any other way than by its own word: whoever waits is told.
+void OnWorkerExit(int, Datum) {
+  OperationsShared& shared = GetShared()->operations;
+  if (my_slot < 0) return;
+  OperationSlot& slot = shared.slots[my_slot];
+  if (slot.state != OperationState::kQueued && slot.state != OperationState::kRunning &&
+      slot.state != OperationState::kExchanging) {
+    return;
+  }
+  strlcpy(slot.error, "the operation's worker process ended", sizeof slot.error);
+  strlcpy(slot.sqlstate, "57P01", sizeof slot.sqlstate);
+  slot.worker_pid = 0;
+  slot.state = OperationState::kFailed;
+}
+
+Result<Json> RunKind(const std::string& kind, const OperationContext& context) {
+  if (kind == "snapshot") return RunSnapshot(context);
+  if (kind == "restore") return RunRestore(context);
+  if (kind == "undo") return RunUndo(context);
+  if (kind == "verify") return RunVerify(context);
+  return Status(Code::kInternal, "unknown kind of operation \"" + kind + "\"");
+}
+
+Result<Json> RunSlot(RunningOperation* operation) {
+  PITR_ASSIGN_OR_RETURN(const std::unique_ptr<Repository> repo,
+                        Repository::OpenAddress(CurrentSettings().repository, false));
+  PITR_ASSIGN_OR_RETURN(const Identity identity, EnsureIdentity(repo.get()));
+  operation->SetPhase("start");
+  const OperationSlot slot = operation->Copy();
+  PITR_RETURN_IF_ERROR(AppendOperation(repo.get(), RecordOfSlot(slot)));
+  OperationContext context{repo.get(), &identity, operation, slot.id};
+  Result<Json> result = RunKind(slot.kind, context);
+  OperationRecord record = RecordOfSlot(operation->Copy());
+  record.state = result.ok() ? "done" : result.status().code() == Code::kCancelled ? "cancelled" : "failed";
+  record.finished_at = SystemClock().Now();
+  if (result.ok()) {
+    record.result = DumpJson(*result);
+  } else {
+    record.error = result.status().message();
+    record.sqlstate = SqlState(result.status().code());
+  }
+  const Status written = AppendOperation(repo.get(), record);
+  if (!written.ok()) LogStatus(WARNING, "could not record the end of an operation", written);
+  return result;
+}
+
+}  // namespace
+
+Result<Json> RunChild(const OperationContext& context, const Json& job,
+                      const std::function<Result<Json>(const std::string& need)>& answer) {
+  Child child;
+  PITR_RETURN_IF_ERROR(child.Start(job));
+  RunningOperation* operation = context.operation;
+  for (;;) {
+    PITR_ASSIGN_OR_RETURN(const Json line, child.Next([operation] { return operation->CancelRequested(); }));
+    if (const Json* progress = JsonObject(line, "progress")) {
+      Result<std::string> phase = JsonText(*progress, "phase");
+      if (phase.ok()) operation->SetPhase(*phase);
+      Result<std::uint64_t> done = JsonUint(*progress, "done"), total = JsonUint(*progress, "total");
+      if (done.ok() && total.ok()) operation->SetProgress(*done, *total);
+      Result<std::string> replay = JsonText(*progress, "replay_lsn");
+      Result<Lsn> lsn = replay.ok() ? Lsn::Parse(*replay) : Lsn{};
+      if (lsn.ok()) operation->SetReplay(*lsn, {});
+    } else if (const Json* error = JsonObject(line, "error")) {
+      child.Finish();
+      return StatusFromJson(*error);
+    } else if (const Json* result = JsonObject(line, line.contains("built") ? "built" : "done")) {
+      Json copy = *result;
+      child.Finish();
+      return copy;
+    } else if (line.contains("need")) {
+      PITR_ASSIGN_OR_RETURN(const std::string need, JsonText(line, "need"));
+      PITR_ASSIGN_OR_RETURN(const Json reply, answer(need));
+      PITR_RETURN_IF_ERROR(child.Send(reply));
+    } else if (line.contains("note")) {
+      PITR_ASSIGN_OR_RETURN(const std::string note, JsonText(line, "note"));
+      LogQuietly(LOG, note);
+    } else if (line.contains("finding")) {
+      PITR_ASSIGN_OR_RETURN(const Json ignored, answer(DumpJson(line)));
+      (void)ignored;
+    }
+  }
+}
+
+// The worker's life after it is connected.
+static void ServeSlot() {
+  RunningOperation operation(my_slot);
+  operation.SetPhase("start");
+  const Result<Json> result = RunSlot(&operation);
+  if (result.ok()) {
+    operation.End(OperationState::kDone, *result, Status::Ok());
+    return;
+  }
+  const bool cancelled = result.status().code() == Code::kCancelled;
+  operation.End(cancelled ? OperationState::kCancelled : OperationState::kFailed, Json::object(), result.status());
+  LogStatus(LOG, "pitr operation", result.status());
+}
+
+static void Connect(Datum argument) {
+  Call([argument] {
+    pqsignal(SIGTERM, die);
+    pqsignal(SIGHUP, SignalHandlerForConfigReload);
+    my_slot = DatumGetInt32(argument);
+    before_shmem_exit(OnWorkerExit, 0);
+    BackgroundWorkerUnblockSignals();
+    // No database: only shared catalogues (roles, subscriptions), so nothing is held that DROP DATABASE would wait for.
+    BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
+  });
+}
+
+}  // namespace pitr::pg
+
+PITR_WORKER(pitr_operation_main) {
+  pitr::pg::Connect(argument);
+  pitr::pg::ServeSlot();
+  return pitr::Status::Ok();
+}
