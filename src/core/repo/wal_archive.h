@@ -65,6 +65,8 @@ class WalReader {
   // Bytes of a whole segment; a .partial and pieces are zero-filled behind what they hold.
   Result<Bytes> ReadSegment(SegmentId segment) const;
   Result<wal::SegmentIndex> ReadIndex(SegmentId segment) const;
+  // As wal::DecodeIndexHead: no lists. Of a whole segment that costs one suffix read; of others as much as ReadIndex.
+  Result<wal::SegmentIndex> ReadIndexHead(SegmentId segment) const;
   // History file text from any of the lines.
   Result<std::string> ReadHistory(TimelineId timeline) const;
   // Timelines that any of the lines has WAL or history for, ascending.
