@@ -51,13 +51,10 @@ struct ArchiveShared {
   std::int32_t failing_code;
   std::int64_t failing_since, failing_told_at;
   std::uint64_t failing_count;
+  char failing_file[kWalNameSize];  // not empty: the failure is of that file alone
 
   // Files that waited when somebody looked last: decides the compression level.
   std::int64_t ready_count, ready_counted_at;
-
-  // Held by one process while it opens a repository for the first time and writes the identity.
-  std::int32_t identity_pid;
-  std::uint64_t identity_pid_stamp;
 
   ArchiveWorkerSlot workers[kMaxArchiveWorkers];
   ArchiveEntry entries[kArchiveEntries];

@@ -206,6 +206,8 @@ Settings CurrentSettings() {
 
 int ArchiveWorkersSetting() { return archive_workers; }
 
+bool HasRepositorySetting() { return repository != nullptr && repository[0] != '\0'; }
+
 void DefineSettings(bool preloaded) {
   DefineInteger("pitr.archive_look_ahead",
                 "Segments that archive workers ship ahead of the archiver.", &archive_look_ahead,

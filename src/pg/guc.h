@@ -32,6 +32,8 @@ struct Settings {
 Settings CurrentSettings();
 // pitr.archive_workers alone, for _PG_init, which must not allocate.
 int ArchiveWorkersSetting();
+// pitr.repository is not empty; allocates nothing.
+bool HasRepositorySetting();
 
 // From _PG_init. RAISES. `preloaded`: from shared_preload_libraries; settings that need a restart cannot be made later.
 void DefineSettings(bool preloaded);

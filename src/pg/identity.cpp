@@ -45,7 +45,13 @@ Result<std::unique_ptr<Repository>> OpenConfiguredRepository() {
   PITR_RETURN_IF_ERROR(CheckOutsideDataDirectory(address));
   const Result<Identity> identity = LoadIdentity(DataDirectory());
   const bool create = !identity.ok() && identity.status().code() == Code::kNotFound;
-  return Repository::OpenAddress(address, create);
+  Result<std::unique_ptr<Repository>> repository = Repository::OpenAddress(address, create);
+  if (create && !repository.ok() && repository.status().code() == Code::kForeign) {
+    // Another process of this server may have made it between our look for repository.json and our look for an empty folder.
+    Result<std::unique_ptr<Repository>> again = Repository::OpenAddress(address, false);
+    return again.ok() ? std::move(again) : std::move(repository);
+  }
+  return repository;
 }
 
 }  // namespace pitr::pg

@@ -1,15 +1,24 @@
 #include "pg/workers.h"
 
 #include <cstdio>
+#include <string_view>
 
 #include "pg/boundary.h"
 #include "pg/guc.h"
+#include "pg/shmem.h"
+#include "pg/version.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
 #include "access/xlog.h"
+#if PITR_ARCHIVE_STATE
+#include "archive/archive_module.h"
+#else
+#include "postmaster/pgarch.h"
+#endif
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/guc.h"
 #include "utils/wait_event.h"
@@ -21,6 +30,9 @@ namespace {
 
 // Seconds before a worker that ended is started again; after a crash cycle the server starts it at once.
 constexpr int kRestartSeconds = 5;
+
+// Set in the postmaster, inherited by its children.
+constinit int registered_archive_workers = 0;
 
 void Fill(BackgroundWorker* worker, const char* name, const char* function, int number) {
   std::memset(worker, 0, sizeof *worker);
@@ -50,11 +62,14 @@ void RegisterWorkers() {
   if (XLogArchiveMode == ARCHIVE_MODE_OFF) {
     return;
   }
-  for (int number = 0; number < ArchiveWorkersSetting(); number++) {
+  registered_archive_workers = ArchiveWorkersSetting();
+  for (int number = 0; number < registered_archive_workers; number++) {
     FillArchiveWorker(&worker, number);
     RegisterBackgroundWorker(&worker);
   }
 }
+
+int RegisteredArchiveWorkers() { return registered_archive_workers; }
 
 bool StartArchiveWorker(int number) {
   return Call([&] {
@@ -64,6 +79,51 @@ bool StartArchiveWorker(int number) {
     worker.bgw_restart_time = BGW_NEVER_RESTART;
     return RegisterDynamicBackgroundWorker(&worker, nullptr);
   });
+}
+
+bool IsArchiveWorkerRunning(int number) {
+  const LockHolder lock(ArchiveLock(), false);
+  return GetShared()->archive.workers[number].pid != 0;
+}
+
+bool TakeArchiveWorkerSlot(int number) {
+  const LockHolder lock(ArchiveLock());
+  ArchiveWorkerSlot& slot = GetShared()->archive.workers[number];
+  if (slot.pid != 0) {
+    return false;
+  }
+  slot.pid = MyProcPid;
+  slot.latch = reinterpret_cast<std::uint64_t>(MyLatch);
+  return true;
+}
+
+void WakeArchiveWorkers() {
+  std::uint64_t latches[kMaxArchiveWorkers];
+  int count = 0;
+  {
+    const LockHolder lock(ArchiveLock(), false);
+    for (const ArchiveWorkerSlot& slot : GetShared()->archive.workers) {
+      if (slot.pid != 0 && slot.pid != MyProcPid) {
+        latches[count++] = slot.latch;
+      }
+    }
+  }
+  for (int i = 0; i < count; i++) {
+    SetLatch(reinterpret_cast<Latch*>(latches[i]));
+  }
+}
+
+bool IsArchivingHere() {
+  if (XLogArchiveMode == ARCHIVE_MODE_OFF || XLogArchiveLibrary == nullptr) {
+    return false;
+  }
+  std::string_view library = XLogArchiveLibrary;
+  // As a name, or as a path with or without its suffix.
+  if (library.ends_with(".so")) {
+    library.remove_suffix(3);
+  }
+  library.remove_prefix(library.rfind('/') + 1);
+  return library == "pitr_ext";
 }
 
 void BeginWorker() {
@@ -88,5 +148,7 @@ bool WaitInWorker(long timeout_ms) {
 }
 
 bool WorkerMustStop() { return ShutdownRequestPending != 0; }
+
+void EndWorker() { proc_exit(1); }
 
 }  // namespace pitr::pg

@@ -8,16 +8,28 @@ namespace pitr::pg {
 // From _PG_init in the postmaster. RAISES.
 void RegisterWorkers();
 
+// Archive workers that are registered for good: pitr.archive_workers when the server started.
+int RegisteredArchiveWorkers();
 // From the launcher: starts the archive worker of that number dynamically, for a pitr.archive_workers that was raised since
 // the server started. False when there is no free slot. THROWS: ErrorInFlight.
 bool StartArchiveWorker(int number);
+// THROWS: ErrorInFlight.
+bool IsArchiveWorkerRunning(int number);
+// From an archive worker: false when a living process has the number. It is given back at exit. THROWS: ErrorInFlight.
+bool TakeArchiveWorkerSlot(int number);
+// Sets their latches: files may wait. THROWS: ErrorInFlight.
+void WakeArchiveWorkers();
+// archive_mode is on and archive_library is this library.
+bool IsArchivingHere();
 
 // First in every worker main: signal handlers of the server's own, then unblocked. RAISES.
 void BeginWorker();
 // The single wait point of a worker: until its latch is set or the time is over; ends with the postmaster. Then reads the
 // configuration anew when asked to (true = it did). RAISES.
 bool WaitInWorker(long timeout_ms);
-// SIGTERM has come: leave at once. The worker is to end with status 1, so that it starts again unless the server stops.
+// SIGTERM has come: leave at once.
 bool WorkerMustStop();
+// Ends the process with status 1: after a SIGTERM that was not the server's stop the postmaster starts it again.
+[[noreturn]] void EndWorker();
 
 }  // namespace pitr::pg

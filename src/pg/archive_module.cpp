@@ -1,0 +1,192 @@
+// The archive module: what the archiver calls for each file that waits. It says yes only to what is durable in the repository.
+//
+// The archiver has no transaction, and until 16 nothing catches an error that leaves the callback: it would become FATAL. So
+// none does, in any version: a failure is told once and the answer is no (conventions 5.6). The callback never depends on a
+// worker: it waits for a living one that has the file in hand, for a bounded time, and ships what nobody has.
+#include "core/base/clock.h"
+#include "core/base/fault.h"
+#include "pg/archive_report.h"
+#include "pg/archive_ship.h"
+#include "pg/boundary.h"
+#include "pg/guc.h"
+#include "pg/interrupts.h"
+#include "pg/log.h"
+#include "pg/shmem.h"
+#include "pg/version.h"
+#include "pg/workers.h"
+#include "pg/postgres_headers.h"
+
+extern "C" {
+#if PITR_ARCHIVE_STATE
+#include "archive/archive_module.h"
+#else
+#include "postmaster/pgarch.h"
+#endif
+}
+
+namespace pitr::pg {
+
+namespace {
+
+// A segment of 16 MB takes a worker a fraction of a second, one of 1 GB some ten seconds.
+constexpr std::int64_t kPatienceMs = 30'000;
+constexpr long kPollMicros = 20'000;
+constexpr std::int64_t kCountAgainMicros = 1'000'000;
+
+// Never destroyed: the process ends by exit() with C++ frames alive.
+Shipper& MyShipper() {
+  static Shipper* shipper = nullptr;
+  if (shipper == nullptr) {
+    ReleaseClaimsAtExit();
+    shipper = new Shipper;
+  }
+  return *shipper;
+}
+
+// With no worker around nobody else counts what waits.
+void CountIfStale() {
+  std::int64_t counted_at = 0;
+  {
+    const LockHolder lock(ArchiveLock(), false);
+    counted_at = GetShared()->archive.ready_counted_at;
+  }
+  if (SystemClock().Now().micros - counted_at > kCountAgainMicros) {
+    CountReadyFiles();
+  }
+}
+
+// Ships or finds shipped. `mine`: by this process. False = not now; why was recorded.
+bool MakeDurable(Shipper* shipper, const std::string& name, const std::string& path, bool* mine) {
+  const std::int64_t give_up = SystemClock().MonotonicMillis() + kPatienceMs;
+  for (;;) {
+    const bool patient = SystemClock().MonotonicMillis() < give_up;
+    const Result<Shipper::Verdict> verdict = shipper->Ship(
+        name, path, patient ? Shipper::Claiming::kWithoutRoom : Shipper::Claiming::kTakeFromLiving);
+    if (!verdict.ok()) {
+      // Opened anew next time: the folder may be another one by then.
+      shipper->Close();
+      return false;
+    }
+    switch (*verdict) {
+      case Shipper::Verdict::kShipped:
+      case Shipper::Verdict::kDurable:
+        *mine = *verdict == Shipper::Verdict::kShipped;
+        return true;
+      case Shipper::Verdict::kGone:
+      case Shipper::Verdict::kNoRoom:
+        return false;
+      case Shipper::Verdict::kBusy:
+        break;
+    }
+    if (ServerCancel().IsCancelled()) {
+      return false;
+    }
+    // Not on the latch: resetting it could swallow the order to stop, which the archiver itself waits for.
+    pg_usleep(kPollMicros);
+  }
+}
+
+Status ArchiveOne(const std::string& name, const std::string& path, bool* archived) {
+  PITR_RETURN_IF_ERROR(RequireShared());
+  Shipper& shipper = MyShipper();
+  WakeArchiveWorkers();
+  CountIfStale();
+  const Status opened = shipper.Open();
+  if (!opened.ok()) {
+    RecordFailure(name, FailureScope::kStore, opened);
+    return Status::Ok();
+  }
+  bool mine = false;
+  if (!MakeDurable(&shipper, name, path, &mine)) {
+    return Status::Ok();
+  }
+  if (mine) {
+    PITR_FAULT("archiver.after_ship");
+  }
+  PITR_FAULT("archiver.before_confirm");
+  Confirm(name);
+  *archived = true;
+  return Status::Ok();
+}
+
+bool ArchiveShell(const char* file, const char* path) {
+  bool archived = false;
+  Report report;
+  const Outcome outcome = Run([&] { return ArchiveOne(file, path, &archived); }, &report);
+  if (outcome != Outcome::kOk) {
+    LogAndDrop(outcome, report, WARNING);
+    return false;
+  }
+  return archived;
+}
+
+// nullptr when archiving is configured.
+const char* WhyNotConfigured() {
+  if (GetShared() == nullptr) {
+    return "pitr_ext must be loaded via shared_preload_libraries.";
+  }
+  if (!HasRepositorySetting()) {
+    return "pitr.repository is not set.";
+  }
+  return nullptr;
+}
+
+bool CheckConfiguredShell() {
+  const char* why = WhyNotConfigured();
+#if PITR_ARCHIVE_ERRDETAIL
+  if (why != nullptr) {
+    arch_module_check_errdetail("%s", why);
+  }
+#else
+  // The server says only that archiving is not configured, at each try; why is told once.
+  static const char* told = nullptr;
+  if (why != nullptr && why != told) {
+    LogQuietly(LOG, "archiving is not configured", why);
+  }
+  told = why;
+#endif
+  return why == nullptr;
+}
+
+}  // namespace
+
+}  // namespace pitr::pg
+
+extern "C" {
+
+#if PITR_ARCHIVE_STATE
+
+static bool pitr_check_configured(ArchiveModuleState*) { return pitr::pg::CheckConfiguredShell(); }
+
+static bool pitr_archive_file(ArchiveModuleState*, const char* file, const char* path) {
+  return pitr::pg::ArchiveShell(file, path);
+}
+
+const ArchiveModuleCallbacks* _PG_archive_module_init(void) {
+  static const ArchiveModuleCallbacks callbacks = {
+      .startup_cb = nullptr,
+      .check_configured_cb = pitr_check_configured,
+      .archive_file_cb = pitr_archive_file,
+      .shutdown_cb = nullptr,  // claims end with the process, nothing else is held
+  };
+  return &callbacks;
+}
+
+#else
+
+static bool pitr_check_configured(void) { return pitr::pg::CheckConfiguredShell(); }
+
+static bool pitr_archive_file(const char* file, const char* path) {
+  return pitr::pg::ArchiveShell(file, path);
+}
+
+PGDLLEXPORT void _PG_archive_module_init(ArchiveModuleCallbacks* callbacks);
+
+void _PG_archive_module_init(ArchiveModuleCallbacks* callbacks) {
+  callbacks->check_configured_cb = pitr_check_configured;
+  callbacks->archive_file_cb = pitr_archive_file;
+  callbacks->shutdown_cb = nullptr;  // claims end with the process, nothing else is held
+}
+
+#endif
+}

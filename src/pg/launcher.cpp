@@ -1,0 +1,179 @@
+// The launcher: one per server. It keeps the repository open, makes sure that this data directory has its identity, keeps the
+// number of archive workers, wakes an archiver that waits after a failure, and does its duties (launcher_duties.h) each second.
+#include <memory>
+#include <optional>
+
+#include "core/base/backoff.h"
+#include "core/base/clock.h"
+#include "pg/archive_report.h"
+#include "pg/archive_ship.h"
+#include "pg/boundary.h"
+#include "pg/guc.h"
+#include "pg/identity.h"
+#include "pg/launcher_duties.h"
+#include "pg/log.h"
+#include "pg/shmem.h"
+#include "pg/workers.h"
+#include "pg/postgres_headers.h"
+
+extern "C" {
+#include "postmaster/pgarch.h"
+#include "storage/latch.h"
+}
+
+namespace pitr::pg {
+
+namespace {
+
+constexpr long kTickMs = 1000;
+constexpr std::int64_t kFirstRetryMs = 1000;
+constexpr std::int64_t kLastRetryMs = 30'000;
+// The archiver waits a minute after three failures unless it is woken (PGARCH_AUTOWAKE_INTERVAL).
+constexpr std::int64_t kWakeArchiverMs = 30'000;
+constexpr std::int64_t kStartWorkersMs = 5000;
+
+std::int64_t Now() { return SystemClock().MonotonicMillis(); }
+
+class Launcher {
+ public:
+  Launcher() : retry_(kFirstRetryMs, kLastRetryMs, static_cast<std::uint64_t>(MyProcPid)) {}
+
+  void Tick();
+  void Reloaded() { retry_.Reset(); }
+
+ private:
+  Status Open();
+  Status DoDuties();
+  void Close();
+  void Tell(const Status& status);
+  void KeepArchiveWorkers();
+  void WakeArchiver();
+
+  std::string address_;
+  std::unique_ptr<Repository> repository_;
+  std::optional<Identity> identity_;
+  std::string started_with_;  // id of the repository that LauncherStartup has seen
+  Backoff retry_;
+  std::optional<Code> told_;
+  std::int64_t failures_ = 0;
+  std::int64_t archiver_woken_at_ = 0, workers_started_at_ = 0;
+};
+
+Status Launcher::Open() {
+  const std::string address = CurrentSettings().repository;
+  if (repository_ != nullptr && address == address_) {
+    return Status::Ok();
+  }
+  Close();
+  PITR_ASSIGN_OR_RETURN(std::unique_ptr<Repository> repository, OpenConfiguredRepository());
+  PITR_ASSIGN_OR_RETURN(Identity identity, EnsureIdentity(repository.get()));
+  address_ = address;
+  repository_ = std::move(repository);
+  identity_ = std::move(identity);
+  return Status::Ok();
+}
+
+void Launcher::Close() {
+  repository_.reset();
+  identity_.reset();
+}
+
+Status Launcher::DoDuties() {
+  PITR_RETURN_IF_ERROR(Open());
+  if (started_with_ != repository_->id()) {
+    PITR_RETURN_IF_ERROR(LauncherStartup(repository_.get(), *identity_));
+    started_with_ = repository_->id();
+  }
+  return LauncherTick(repository_.get(), *identity_);
+}
+
+// One line for each change of state.
+void Launcher::Tell(const Status& status) {
+  if (status.ok()) {
+    if (told_) {
+      LogQuietly(LOG, "pitr launcher works again after " + std::to_string(failures_) + " failures");
+    }
+    told_.reset();
+    failures_ = 0;
+    return;
+  }
+  failures_++;
+  if (told_ != status.code()) {
+    LogStatus(WARNING, "pitr launcher", status);
+    told_ = status.code();
+  }
+}
+
+// Workers that were registered when the server started come back by themselves; those that a raised setting asks for are
+// started here, and end by themselves when it is lowered.
+void Launcher::KeepArchiveWorkers() {
+  if (Now() - workers_started_at_ < kStartWorkersMs || !HasRepositorySetting() ||
+      !IsArchivingHere()) {
+    return;
+  }
+  workers_started_at_ = Now();
+  for (int number = RegisteredArchiveWorkers(); number < ArchiveWorkersSetting(); number++) {
+    if (!IsArchiveWorkerRunning(number) && !StartArchiveWorker(number)) {
+      return;  // no free slot: archiving works without
+    }
+  }
+}
+
+void Launcher::WakeArchiver() {
+  if (Now() - archiver_woken_at_ < kWakeArchiverMs || !IsArchiveFailing()) {
+    return;
+  }
+  archiver_woken_at_ = Now();
+  Call([] { PgArchWakeup(); });
+}
+
+void Launcher::Tick() {
+  KeepArchiveWorkers();
+  WakeArchiver();
+  if (!HasRepositorySetting()) {
+    Close();
+    return;
+  }
+  if (!retry_.IsDue(Now())) {
+    return;
+  }
+  const Status status = DoDuties();
+  if (status.code() == Code::kCancelled) {
+    return;
+  }
+  Tell(status);
+  if (status.ok()) {
+    retry_.Reset();
+  } else {
+    // Opened anew next time: the folder may be another one by then.
+    Close();
+    retry_.Failed(Now());
+  }
+}
+
+void Announce() {
+  const LockHolder lock(OperationsLock());
+  OperationsShared& operations = GetShared()->operations;
+  operations.launcher_pid = MyProcPid;
+  operations.launcher_latch = reinterpret_cast<std::uint64_t>(MyLatch);
+}
+
+}  // namespace
+
+PITR_WORKER(pitr_launcher_main) {
+  Call([] { BeginWorker(); });
+  Announce();
+  // Before anything else: sessions are refused until an exchange that has happened is confirmed.
+  LauncherConfirmExchange();
+  Launcher launcher;
+  while (!WorkerMustStop()) {
+    launcher.Tick();
+    if (Call([] { return WaitInWorker(kTickMs); })) {
+      launcher.Reloaded();
+    }
+  }
+  Call([] { EndWorker(); });
+  return Status::Ok();
+}
+
+}  // namespace pitr::pg
