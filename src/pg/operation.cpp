@@ -4,6 +4,7 @@
 
 #include "pg/boundary.h"
 #include "pg/error_map.h"
+#include "pg/exchange_worker.h"
 #include "pg/guc.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
@@ -427,6 +428,21 @@ void RunningOperation::End(OperationState state, const Json& result, const Statu
     caller = slot.caller_pid;
   }
   WakePid(caller);
+}
+
+Status WaitForFinishedExchange() {
+  PITR_RETURN_IF_ERROR(RequireShared());
+  const std::int64_t give_up = SystemClock().MonotonicMillis() + CurrentSettings().operation_lock_timeout_ms;
+  for (;;) {
+    const Status pending = CheckNoExchangePending();
+    if (pending.code() != Code::kLockTimeout || SystemClock().MonotonicMillis() >= give_up) return pending;
+    // A running operation of this life of the server is waited for by StartOperation, which can name it.
+    for (const OperationSlot& slot : AllOperations()) {
+      if (slot.state == OperationState::kExchanging) return Status::Ok();
+    }
+    Nap(20);
+    CheckInterrupts();
+  }
 }
 
 Status RequestShip(std::int64_t timeout_ms) {

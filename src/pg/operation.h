@@ -72,6 +72,10 @@ class RunningOperation {
   int slot_;
 };
 
+// Session: names and directories of an earlier exchange are still changing hands while its intent is there; waits for that,
+// pitr.operation_lock_timeout at most (kLockTimeout). THROWS ErrorInFlight.
+Status WaitForFinishedExchange();
+
 // Ship requests (launcher): raises what is wanted to the flush position of now and waits until the repository has it.
 Status RequestShip(std::int64_t timeout_ms);
 

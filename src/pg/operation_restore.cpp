@@ -1,6 +1,7 @@
 // The restore and undo operations up to the point where the replacement directory is ready to be exchanged in.
 #include "core/base/fault.h"
 #include "core/base/file.h"
+#include "core/plan/prepared.h"
 #include "core/repo/branches.h"
 #include "core/repo/records.h"
 #include "pg/boundary.h"
@@ -166,7 +167,9 @@ Result<RestorePlan> PlanAndCheck(const OperationContext& context, const RestoreR
   context.operation->SetPhase("plan");
   PITR_ASSIGN_OR_RETURN(RestorePlan plan,
                         PlanRestore(context.repo, branches, request.plan, nullptr, nullptr));
-  PITR_RETURN_IF_ERROR(CheckDependants(InTransaction([] { return FindDependants(true); }), {}, request.force));
+  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> prepared, PreparedAt(context.repo, branches, plan));
+  const Dependants dependants = InTransaction([] { return FindDependants(true); });
+  PITR_RETURN_IF_ERROR(CheckDependants(dependants, prepared, request.force));
   PITR_ASSIGN_OR_RETURN(const DiskNeed need, FindDiskNeed(plan.database_bytes, plan.wal_bytes));
   PITR_RETURN_IF_ERROR(CheckDiskNeed(need));
   context.operation->SetReplay({}, plan.record_end);
@@ -180,11 +183,6 @@ Result<Json> BuildAndExchange(const OperationContext& context, const RestoreRequ
   identity.branch_id = id;
   PITR_ASSIGN_OR_RETURN(const Json job, BuildJob(context, request, plan, identity, directory));
   PITR_ASSIGN_OR_RETURN(const Json built, RunChild(context, job, AnswerRoles));
-  if (const Json* prepared = JsonArray(built, "prepared_transactions"); prepared != nullptr) {
-    std::vector<std::string> names;
-    for (const Json& gid : *prepared) names.push_back(gid.get<std::string>());
-    PITR_RETURN_IF_ERROR(CheckDependants({}, names, request.force));
-  }
   Intent intent = NewIntent(context, request, self);
   intent.kind = "restore";
   intent.incoming = id;

@@ -133,4 +133,6 @@ std::string PackObject(const SnapshotId& snapshot, std::uint32_t number) {
   return PacksPrefix(snapshot) + text;
 }
 
+std::string ProbeObject(std::string_view token) { return "probe/" + std::string(token); }
+
 }  // namespace pitr::layout

@@ -7,6 +7,7 @@
 //   branches/<branch id>/tail/<TTTTTTTT>/<segment>.<begin 8 hex>-<end 8 hex>   pieces of an open segment
 //   snapshots/<snapshot id>/manifest
 //   packs/<snapshot id>/<6-digit number>
+//   probe/<hex>                                                 of pitr_check, for moments
 #pragma once
 
 #include <cstdint>
@@ -52,5 +53,8 @@ std::string SnapshotsPrefix();
 std::string PackObject(const SnapshotId& snapshot, std::uint32_t number);
 std::string PacksPrefix(const SnapshotId& snapshot);
 std::string AllPacksPrefix();
+
+// An object that pitr_check writes, reads back and removes.
+std::string ProbeObject(std::string_view token);
 
 }  // namespace pitr::layout

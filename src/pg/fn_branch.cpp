@@ -1,0 +1,115 @@
+// pitr_rename_branch and pitr_delete_branch.
+#include "core/base/file.h"
+#include "pg/boundary.h"
+#include "pg/branch_rows.h"
+#include "pg/operation.h"
+#include "pg/session.h"
+#include "pg/postgres_headers.h"
+
+namespace pitr::pg {
+
+namespace {
+
+constexpr std::int64_t kSoftDeleteMicros = 7LL * 86400 * 1000000;
+
+Result<Datum> Rename(FunctionCallInfo fcinfo, const std::string& branch, const std::string& new_name) {
+  PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
+  PITR_ASSIGN_OR_RETURN(Session session, OpenSession());
+  PITR_ASSIGN_OR_RETURN(const Branch* found, session.BranchArg(branch));
+  PITR_RETURN_IF_ERROR(CheckName(new_name, "branch"));
+  const BranchId id = found->id;
+  const std::string old_name = found->name;
+  PITR_RETURN_IF_ERROR(UpdateBranches(session.repo.get(), [&](BranchSet* set) {
+    const Branch* now = set->FindId(id);
+    if (now == nullptr || now->deleted_at) return Status(Code::kNotFound, "branch \"" + branch + "\" not found");
+    if (now->name == new_name) return Status::Ok();
+    if (set->IsNameTaken(new_name)) return Status(Code::kAlreadyExists, "branch \"" + new_name + "\" exists already");
+    set->Rename(id, new_name, SystemClock().Now());
+    return Status::Ok();
+  }));
+  PITR_RETURN_IF_ERROR(AuditDone(session.repo.get(), new_name, "pitr_rename_branch",
+                                 Quoted(old_name) + ", " + Quoted(new_name)));
+  PITR_ASSIGN_OR_RETURN(session.branches, ReadBranches(session.repo.get()));
+  RowBuilder rows(fcinfo);
+  WriteBranchRow(&rows, session, *session.branches.FindId(id), true);
+  return rows.Finish();
+}
+
+// A branch and, with cascade, everything below it; children first.
+void Collect(const BranchSet& set, const BranchId& id, std::vector<BranchId>* ids) {
+  for (const Branch* child : set.ChildrenOf(id)) Collect(set, child->id, ids);
+  ids->push_back(id);
+}
+
+Status CheckDeletable(const Session& session, const BranchSet& set, const BranchId& id, bool cascade) {
+  const Branch* branch = set.FindId(id);
+  if (branch == nullptr || branch->deleted_at) return Status(Code::kNotFound, "branch \"" + id + "\" not found");
+  if (id == session.identity.branch_id) {
+    return Status(Code::kInUse, "branch \"" + branch->name + "\" is the one you are connected to");
+  }
+  if (branch->is_protected) return Status(Code::kProtected, "branch \"" + branch->name + "\" is protected");
+  if (branch->is_default) return Status(Code::kInUse, "branch \"" + branch->name + "\" is the default branch");
+  if (cascade) return Status::Ok();
+  std::string children;
+  for (const Branch* child : set.ChildrenOf(id)) children += (children.empty() ? "\"" : ", \"") + child->name + "\"";
+  if (children.empty()) return Status::Ok();
+  return Status(Code::kDependents, "branch \"" + branch->name + "\" has children")
+      .WithDetail("They are " + children + ".")
+      .WithHint("Use cascade => true to delete them as well.");
+}
+
+Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name, bool cascade, bool force) {
+  PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
+  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  PITR_ASSIGN_OR_RETURN(const Branch* found, session.BranchArg(name));
+  const Timestamp now = SystemClock().Now();
+  const Timestamp gone = force ? now : Timestamp{now.micros + kSoftDeleteMicros};
+  std::vector<Branch> deleted;
+  const BranchId id = found->id;
+  PITR_RETURN_IF_ERROR(UpdateBranches(session.repo.get(), [&](BranchSet* set) {
+    deleted.clear();
+    std::vector<BranchId> ids;
+    Collect(*set, id, &ids);
+    for (const BranchId& one : ids) {
+      PITR_RETURN_IF_ERROR(CheckDeletable(session, *set, one, cascade));
+      Branch* branch = set->FindId(one);
+      branch->deleted_at = branch->updated_at = now;
+      deleted.push_back(*branch);
+    }
+    return Status::Ok();
+  }));
+  RowBuilder rows(fcinfo);
+  for (const Branch& branch : deleted) {
+    // The history stays in the repository while other lines descend from it; the directory goes.
+    if (branch.directory && *branch.directory != session.self().directory) {
+      PITR_RETURN_IF_ERROR(RemoveTree(*branch.directory));
+    }
+    rows.Text(branch.id).Text(branch.name).Time(now).Time(gone).EndRow();
+    PITR_RETURN_IF_ERROR(AuditDone(session.repo.get(), branch.name, "pitr_delete_branch", Quoted(name)));
+  }
+  return rows.Finish();
+}
+
+bool FlagArg(FunctionCallInfo fcinfo, int index) { return !IsNull(fcinfo, index) && BoolArg(fcinfo, index); }
+
+}  // namespace
+
+}  // namespace pitr::pg
+
+PITR_FUNCTION(pitr_rename_branch) {
+  using namespace pitr::pg;
+  if (IsNull(fcinfo, 0) || IsNull(fcinfo, 1)) {
+    return pitr::Status(pitr::Code::kInvalidArgument, "branch and new_name must not be null");
+  }
+  const std::string branch = TextArg(fcinfo, 0), new_name = TextArg(fcinfo, 1);
+  return Audited("pitr_rename_branch", Quoted(branch) + ", " + Quoted(new_name),
+                 [&] { return Rename(fcinfo, branch, new_name); });
+}
+
+PITR_FUNCTION(pitr_delete_branch) {
+  using namespace pitr::pg;
+  if (IsNull(fcinfo, 0)) return pitr::Status(pitr::Code::kInvalidArgument, "branch must not be null");
+  const std::string branch = TextArg(fcinfo, 0);
+  return Audited("pitr_delete_branch", Quoted(branch),
+                 [&] { return Delete(fcinfo, branch, FlagArg(fcinfo, 1), FlagArg(fcinfo, 2)); });
+}

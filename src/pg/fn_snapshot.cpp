@@ -1,0 +1,201 @@
+// pitr_create_snapshot, pitr_delete_snapshot, pitr_keep_snapshot, pitr_verify.
+#include "core/plan/restore_plan.h"
+#include "core/repo/catalogue.h"
+#include "core/repo/layout.h"
+#include "pg/boundary.h"
+#include "pg/branch_rows.h"
+#include "pg/operation.h"
+#include "pg/session.h"
+#include "pg/postgres_headers.h"
+
+namespace pitr::pg {
+
+namespace {
+
+Result<std::string> SnapshotName(const Session& session, const std::optional<std::string>& wanted) {
+  if (!wanted) return "snap_" + session.self().name + "_" + FormatTime(SystemClock().Now(), 0);
+  PITR_RETURN_IF_ERROR(CheckName(*wanted, "snapshot"));
+  const Result<ManifestHead> existing = FindSnapshot(session.repo.get(), *wanted);
+  if (existing.ok()) return Status(Code::kAlreadyExists, "snapshot \"" + *wanted + "\" exists already");
+  if (existing.status().code() != Code::kNotFound) return existing.status();
+  return *wanted;
+}
+
+// The row of a snapshot that is not finished.
+Result<Datum> RunningRow(FunctionCallInfo fcinfo, const Session& session, const std::string& name) {
+  RowBuilder rows(fcinfo);
+  rows.Text(name).Null().Text(session.self().name).Text("full").Text("manual").Text("running").EndRow();
+  return rows.Finish();
+}
+
+Result<Datum> Create(FunctionCallInfo fcinfo) {
+  PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
+  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  if (!IsNull(fcinfo, 1)) {
+    return Status(Code::kUnsupported, "a snapshot of a past point is not supported in this version");
+  }
+  PITR_ASSIGN_OR_RETURN(const std::string name, SnapshotName(session, OptionalTextArg(fcinfo, 0)));
+  NewOperation operation;
+  operation.kind = "snapshot";
+  operation.branch = session.self().name;
+  operation.branch_id = session.identity.branch_id;
+  operation.wait = IsNull(fcinfo, 3) || BoolArg(fcinfo, 3);
+  operation.role_name = CurrentRole();
+  operation.request["name"] = name;
+  operation.request["origin"] = "manual";
+  operation.request["expires_at"] = nullptr;
+  if (!IsNull(fcinfo, 2)) {
+    PITR_ASSIGN_OR_RETURN(const Timestamp expires, TimeArg(fcinfo, 2));
+    if (expires <= SystemClock().Now()) {
+      return Status(Code::kInvalidArgument, "expires_at \"" + FormatTime(expires) + "\" is in the past");
+    }
+    operation.request["expires_at"] = FormatTime(expires);
+  }
+  PITR_ASSIGN_OR_RETURN(const std::string id, StartOperation(operation));
+  PITR_RETURN_IF_ERROR(AuditDone(session.repo.get(), session.self().name, "pitr_create_snapshot", Quoted(name), id));
+  if (!operation.wait) return RunningRow(fcinfo, session, name);
+  PITR_ASSIGN_OR_RETURN(const OperationSlot slot, WaitForOperation(id, true, false));
+  ReleaseOperation(id);
+  if (slot.state != OperationState::kDone) return StatusOfSlot(slot);
+  PITR_ASSIGN_OR_RETURN(const std::string snapshot, JsonText(ResultOfSlot(slot), "snapshot_id"));
+  PITR_ASSIGN_OR_RETURN(const ManifestHead head, FindSnapshot(session.repo.get(), snapshot));
+  RowBuilder rows(fcinfo);
+  WriteSnapshotRow(&rows, session, head, {});
+  return rows.Finish();
+}
+
+Status SetFlag(Repository* repo, const SnapshotId& id, const char* flag, const Json& value) {
+  return UpdateDocument(repo, "snapshots", [&](Json* document) {
+    (*document)[id][flag] = value;
+    return Status::Ok();
+  });
+}
+
+Result<Datum> Keep(FunctionCallInfo fcinfo, const std::string& name) {
+  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  PITR_ASSIGN_OR_RETURN(const ManifestHead head, FindSnapshot(session.repo.get(), name));
+  const bool keep = IsNull(fcinfo, 1) || BoolArg(fcinfo, 1);
+  PITR_RETURN_IF_ERROR(SetFlag(session.repo.get(), head.manifest.id, "kept", keep));
+  PITR_RETURN_IF_ERROR(AuditDone(session.repo.get(), session.self().name, "pitr_keep_snapshot",
+                                 Quoted(name) + (keep ? "" : ", keep => false")));
+  PITR_ASSIGN_OR_RETURN(const Json flags, ReadSnapshotFlags(session.repo.get()));
+  RowBuilder rows(fcinfo);
+  WriteSnapshotRow(&rows, session, head, FlagsOf(flags, head.manifest.id));
+  return rows.Finish();
+}
+
+// The manifest goes first: without it the snapshot does not exist, and what is left of its packs nobody refers to.
+Result<std::uint64_t> RemoveSnapshot(Repository* repo, const SnapshotId& id) {
+  PITR_ASSIGN_OR_RETURN(const std::vector<ObjectStat> packs, repo->store()->List(layout::PacksPrefix(id)));
+  PITR_RETURN_IF_ERROR(repo->store()->Remove(layout::ManifestObject(id)));
+  std::uint64_t freed = 0;
+  for (const ObjectStat& pack : packs) {
+    PITR_RETURN_IF_ERROR(repo->store()->Remove(pack.name));
+    freed += pack.size;
+  }
+  return freed;
+}
+
+Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name) {
+  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  PITR_ASSIGN_OR_RETURN(const ManifestHead head, FindSnapshot(session.repo.get(), name));
+  const SnapshotId id = head.manifest.id;
+  PITR_ASSIGN_OR_RETURN(const Json flags, ReadSnapshotFlags(session.repo.get()));
+  if (FlagsOf(flags, id).kept) {
+    return Status(Code::kNotReady, "snapshot \"" + name + "\" is kept")
+        .WithHint("Let go of it with pitr_keep_snapshot(" + Quoted(name) + ", false).");
+  }
+  for (const OperationSlot& slot : AllOperations()) {
+    if (slot.finished_at == 0) {
+      return Status(Code::kInUse, "operation \"" + std::string(slot.id) + "\" may be reading the snapshot");
+    }
+  }
+  PITR_ASSIGN_OR_RETURN(const std::uint64_t freed, RemoveSnapshot(session.repo.get(), id));
+  PITR_RETURN_IF_ERROR(AuditDone(session.repo.get(), session.self().name, "pitr_delete_snapshot", Quoted(name)));
+  PITR_ASSIGN_OR_RETURN(const std::vector<WindowRow> window,
+                        RestoreWindow(session.repo.get(), session.branches, session.identity.branch_id));
+  std::optional<Timestamp> start;
+  for (const WindowRow& row : window) {
+    if (row.earliest_time && (!start || *row.earliest_time < *start)) start = row.earliest_time;
+  }
+  RowBuilder rows(fcinfo);
+  rows.Text(id).Int8(static_cast<std::int64_t>(freed)).TimeOrNull(start).EndRow();
+  return rows.Finish();
+}
+
+Result<Datum> VerifyRows(FunctionCallInfo fcinfo, const std::string& id, const Json& result) {
+  RowBuilder rows(fcinfo);
+  bool all_ok = true;
+  if (const Json* findings = JsonArray(result, "findings")) {
+    for (const Json& finding : *findings) {
+      if (finding.value("ok", false)) continue;
+      all_ok = false;
+      rows.Text(id).Text(finding.value("kind", "")).Text(finding.value("object", "")).Bool(false);
+      rows.Text(finding.value("detail", "")).EndRow();
+    }
+  }
+  if (all_ok) {
+    rows.Text(id).Text("repository").Text("everything").Bool(true);
+    rows.Text(std::to_string(result.value("checked", 0ULL)) + " objects checked").EndRow();
+  }
+  return rows.Finish();
+}
+
+Result<Datum> Verify(FunctionCallInfo fcinfo) {
+  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  NewOperation operation;
+  operation.kind = "verify";
+  operation.branch = session.self().name;
+  operation.branch_id = session.identity.branch_id;
+  operation.wait = IsNull(fcinfo, 2) || BoolArg(fcinfo, 2);
+  operation.role_name = CurrentRole();
+  operation.request["snapshot"] = nullptr;
+  if (!IsNull(fcinfo, 0)) {
+    PITR_ASSIGN_OR_RETURN(const ManifestHead head, FindSnapshot(session.repo.get(), TextArg(fcinfo, 0)));
+    operation.request["snapshot"] = head.manifest.id;
+  }
+  if (!IsNull(fcinfo, 1)) operation.request["bytes"] = Int8Arg(fcinfo, 1);
+  PITR_ASSIGN_OR_RETURN(const std::string id, StartOperation(operation));
+  if (!operation.wait) {
+    RowBuilder rows(fcinfo);
+    rows.Text(id).Null().Null().Null().Text("running").EndRow();
+    return rows.Finish();
+  }
+  PITR_ASSIGN_OR_RETURN(const OperationSlot slot, WaitForOperation(id, true, false));
+  ReleaseOperation(id);
+  if (slot.state != OperationState::kDone) return StatusOfSlot(slot);
+  const Json result = ResultOfSlot(slot);
+  if (operation.request["snapshot"].is_string()) {
+    const Json now = SystemClock().Now().micros;
+    PITR_RETURN_IF_ERROR(SetFlag(session.repo.get(), operation.request["snapshot"].get<std::string>(), "verified_at", now));
+  }
+  return VerifyRows(fcinfo, id, result);
+}
+
+}  // namespace
+
+}  // namespace pitr::pg
+
+PITR_FUNCTION(pitr_create_snapshot) {
+  using namespace pitr::pg;
+  const std::string name = IsNull(fcinfo, 0) ? std::string() : TextArg(fcinfo, 0);
+  return Audited("pitr_create_snapshot", Quoted(name), [&] { return Create(fcinfo); });
+}
+
+PITR_FUNCTION(pitr_delete_snapshot) {
+  using namespace pitr::pg;
+  if (IsNull(fcinfo, 0)) return pitr::Status(pitr::Code::kInvalidArgument, "snapshot must not be null");
+  const std::string name = TextArg(fcinfo, 0);
+  return Audited("pitr_delete_snapshot", Quoted(name), [&] { return Delete(fcinfo, name); });
+}
+
+PITR_FUNCTION(pitr_keep_snapshot) {
+  using namespace pitr::pg;
+  if (IsNull(fcinfo, 0)) return pitr::Status(pitr::Code::kInvalidArgument, "snapshot must not be null");
+  const std::string name = TextArg(fcinfo, 0);
+  return Audited("pitr_keep_snapshot", Quoted(name), [&] { return Keep(fcinfo, name); });
+}
+
+PITR_FUNCTION(pitr_verify) {
+  return pitr::pg::Audited("pitr_verify", "", [&] { return pitr::pg::Verify(fcinfo); });
+}
