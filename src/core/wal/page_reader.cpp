@@ -267,28 +267,28 @@ bool PageReader::ContinueOpen(ByteView page, Lsn at, std::size_t* offset) {
 bool PageReader::AppendOpen(ByteView piece) {
   const bool is_head = open_ == Open::kHead;
   Bytes* kept = is_head ? &head_.bytes : &kept_;
-  const bool keep_all =
-      !is_head && open_checked_ && open_header_.resource_manager == rmgr::kTransaction;
-  const std::size_t limit = is_head ? kFragmentCap : options_.keep;
-  const std::size_t room = limit > kept->size() ? limit - kept->size() : 0;
-  const ByteView keep = keep_all ? piece : piece.first(std::min(room, piece.size()));
-  kept->insert(kept->end(), keep.begin(), keep.end());
-  const std::size_t before = open_got_;
   open_got_ += static_cast<std::uint32_t>(piece.size());
-  if (is_head) {
-    return true;
-  }
-  if (!open_checked_ && open_got_ >= record::kHeader) {
-    open_header_ = LoadRecordHeader(kept_.data());
+  if (!is_head && !open_checked_) {
+    const std::size_t take = std::min(record::kHeader - kept->size(), piece.size());
+    kept->insert(kept->end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(take));
+    piece = piece.subspan(take);
+    if (kept->size() < record::kHeader) {
+      return true;
+    }
+    open_header_ = LoadRecordHeader(kept->data());
     if (!CheckRecordHeader(open_header_, open_start_)) {
       return false;
     }
     open_checked_ = true;
   }
-  // The header is last in the CRC although it is first in the record.
-  const std::size_t skip = before < record::kHeader ? record::kHeader - before : 0;
-  if (skip < piece.size()) {
-    open_crc_ = Crc32cComp(open_crc_, piece.subspan(skip));
+  const std::size_t limit = is_head ? kFragmentCap : options_.keep;
+  const std::size_t room = limit > kept->size() ? limit - kept->size() : 0;
+  const bool keep_all = !is_head && open_header_.resource_manager == rmgr::kTransaction;
+  const ByteView keep = keep_all ? piece : piece.first(std::min(room, piece.size()));
+  kept->insert(kept->end(), keep.begin(), keep.end());
+  if (!is_head) {
+    // The header is last in the CRC although it is first in the record.
+    open_crc_ = Crc32cComp(open_crc_, piece);
   }
   return true;
 }

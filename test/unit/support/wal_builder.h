@@ -87,15 +87,15 @@ class WalBuilder {
                   std::string_view gid);
   Lsn at() const { return {start_.value + bytes_.size()}; }
 
-  const RootIdentity root_;
+  RootIdentity root_;
   TimelineId timeline_;
-  const Lsn start_;
+  Lsn start_;
   pitr::Bytes bytes_;
   std::uint16_t next_page_flags_ = 0;
   Lsn last_start_, last_end_, previous_;
 };
 
-// 16 MiB of what pgbench writes, roughly, are 30,000 of these; for tests of sizes and speed.
+// Segments of 1 MiB: small enough to write many.
 inline RootIdentity TestRoot(std::uint32_t server_major = 15,
                              std::uint32_t segment_size = 1U << 20) {
   return {7123456789012345678ULL, server_major, segment_size};
