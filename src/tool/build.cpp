@@ -1,0 +1,286 @@
+// The steps of a build in order. Nothing here is durable until the last step, and nothing outside of the directory and its tablespace
+// targets is changed: whatever ends a build, removing those is all there is to undo.
+#include "tool/build.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "core/base/fault.h"
+#include "core/base/file.h"
+#include "core/plan/line_history.h"
+#include "core/repo/repository.h"
+#include "core/work/control_file.h"
+#include "core/work/lay_out.h"
+#include "tool/durability.h"
+#include "tool/recovery.h"
+#include "tool/wal_prefetch.h"
+
+namespace pitr::tool {
+
+namespace {
+
+// Bytes of WAL replayed, as progress adds them.
+class ReplayMeter {
+ public:
+  ReplayMeter(BuildClient* client, Lsn from) : client_(client), last_(from) {}
+  void To(Lsn lsn) {
+    if (lsn > last_) {
+      client_->progress()->Done(lsn - last_);
+      last_ = lsn;
+      client_->ReplayedTo(lsn);
+    }
+  }
+
+ private:
+  BuildClient* client_;
+  Lsn last_;
+};
+
+ControlSettings Maximum(const ControlSettings& a, const ControlSettings& b) {
+  ControlSettings most = a;
+  most.max_connections = std::max(a.max_connections, b.max_connections);
+  most.max_worker_processes = std::max(a.max_worker_processes, b.max_worker_processes);
+  most.max_wal_senders = std::max(a.max_wal_senders, b.max_wal_senders);
+  most.max_prepared_transactions =
+      std::max(a.max_prepared_transactions, b.max_prepared_transactions);
+  most.max_locks_per_transaction =
+      std::max(a.max_locks_per_transaction, b.max_locks_per_transaction);
+  most.wal_level = std::max(a.wal_level, b.wal_level);
+  most.wal_log_hints = a.wal_log_hints || b.wal_log_hints;
+  most.track_commit_timestamp = a.track_commit_timestamp || b.track_commit_timestamp;
+  return most;
+}
+
+// Names that the bootstrap superuser may have had then: today's, the one of initdb by default, the distribution's.
+std::vector<std::string> SuperuserCandidates(const std::string& today) {
+  std::vector<std::string> names;
+  const auto add = [&names](const std::string& name) {
+    if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) {
+      names.push_back(name);
+    }
+  };
+  add(today);
+  const struct passwd* entry = ::getpwuid(::geteuid());
+  add(entry == nullptr ? "" : entry->pw_name);
+  add("postgres");
+  return names;
+}
+
+class Build {
+ public:
+  Build(const BuildRequest& request, BuildClient* client, const CancelToken& cancel)
+      : request_(request), client_(client), cancel_(cancel) {}
+
+  Status Run();
+  BuildResult result;
+
+ private:
+  Status LayOut();
+  Result<WalSource> MakeSource();
+  Status Recover();
+  Status RecoverAndPromote(RecoveringServer* server);
+  Status CarryRolesOver(Connection* connection);
+  Status CheckTimeline();
+  Status Configure();
+
+  const BuildRequest& request_;
+  BuildClient* client_;
+  const CancelToken& cancel_;
+  std::unique_ptr<Repository> repo_;
+  Manifest manifest_;
+  std::vector<SegmentId> segments_;
+};
+
+Status Build::LayOut() {
+  client_->progress()->Phase("layout");
+  PITR_ASSIGN_OR_RETURN(repo_, Repository::OpenAddress(request_.repository, false));
+  PITR_ASSIGN_OR_RETURN(manifest_, ReadManifest(repo_.get(), request_.snapshot));
+  LayOutOptions options;
+  options.directory = request_.directory;
+  options.workers = request_.workers;
+  options.tablespaces = request_.tablespaces;
+  OnePhase progress(client_->progress());
+  PITR_RETURN_IF_ERROR(LayOutDirectory(repo_.get(), manifest_, options, &progress, &cancel_));
+  PITR_RETURN_IF_ERROR(MakeDirectories(StagingFile(request_.directory, "spool")));
+  // The identity of the past, if the snapshot had it, is the one of another line.
+  return PublishFile(StagingFile(request_.directory, "identity.json"), AsBytes(request_.identity),
+                     false);
+}
+
+Result<WalSource> Build::MakeSource() {
+  PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo_.get()));
+  PITR_ASSIGN_OR_RETURN(const std::vector<const Branch*> line, branches.AncestryOf(request_.line));
+  PITR_ASSIGN_OR_RETURN(const auto history,
+                        LineHistory::Open(repo_.get(), branches, request_.line));
+  for (const auto& segment : history->SegmentsBetween(request_.wal_from, request_.record_end)) {
+    segments_.push_back(segment.segment);
+  }
+  WalSource source;
+  source.repository = request_.repository;
+  for (const Branch* branch : line) {
+    source.line.push_back(*branch);
+  }
+  for (const Branch* branch : branches.FamilyOf(request_.line)) {
+    source.family.push_back(branch->id);
+  }
+  source.used_timelines = request_.used_timelines;
+  source.target_timeline = request_.timeline;
+  source.spool = StagingFile(request_.directory, "spool");
+  source.durable = false;
+  return source;
+}
+
+Status Build::RecoverAndPromote(RecoveringServer* server) {
+  ReplayMeter meter(client_, request_.wal_from);
+  PITR_RETURN_IF_ERROR(server->WaitAtTarget([&meter](Lsn lsn) { meter.To(lsn); }, cancel_));
+  PITR_FAULT("build.at_target");
+  client_->progress()->Phase("promote");
+  PITR_RETURN_IF_ERROR(server->Promote(cancel_));
+  PITR_FAULT("build.promoted");
+  return Status::Ok();
+}
+
+Status Build::CarryRolesOver(Connection* connection) {
+  client_->progress()->Phase("roles");
+  PITR_ASSIGN_OR_RETURN(
+      const std::vector<Row> prepared,
+      connection->Query("SELECT gid FROM pg_prepared_xacts ORDER BY gid", cancel_));
+  for (const Row& row : prepared) {
+    result.prepared_transactions.push_back(row.at(0).value_or(""));
+  }
+  PITR_ASSIGN_OR_RETURN(const auto today, client_->RolesOfToday());
+  if (today) {
+    PITR_ASSIGN_OR_RETURN(result.roles, CarryRoles(connection, *today, request_.superuser,
+                                                   request_.keep_passwords, cancel_));
+  }
+  PITR_FAULT("build.roles");
+  return Status::Ok();
+}
+
+Status Build::CheckTimeline() {
+  PITR_ASSIGN_OR_RETURN(const ControlFile control, ReadControlFile(request_.directory));
+  result.timeline = control.timeline;
+  const bool is_reused = std::find(request_.used_timelines.begin(), request_.used_timelines.end(),
+                                   control.timeline) != request_.used_timelines.end();
+  if (is_reused) {
+    return Status(Code::kInternal, "the replacement opened timeline " +
+                                       std::to_string(control.timeline) + ", which is in use");
+  }
+  return Status::Ok();
+}
+
+Status Build::Recover() {
+  client_->progress()->Phase("replay");
+  client_->progress()->Total(request_.wal_bytes);
+  RecoveryRequest recovery;
+  PITR_ASSIGN_OR_RETURN(recovery.source, MakeSource());
+  recovery.directory = request_.directory;
+  recovery.bin_directory = request_.bin_directory;
+  recovery.record_end = request_.record_end;
+  recovery.connect = {request_.socket_directory,
+                      request_.port,
+                      SuperuserCandidates(request_.superuser),
+                      {"postgres", "template1"}};
+  RecoveryConfig& config = recovery.config;
+  config.socket_directory = request_.socket_directory;
+  config.port = request_.port;
+  config.server_major = manifest_.root.server_major;
+  config.segment_size = manifest_.root.segment_size;
+  config.program = request_.program;
+  config.record_start = request_.record_start;
+  config.timeline = request_.timeline;
+  config.settings = Maximum(request_.settings, manifest_.control);
+  config.preload_libraries = request_.preload_libraries;
+  config.recovery_settings = request_.recovery_settings;
+
+  PITR_FAULT("build.start_staging");
+  std::vector<std::string> ignored;
+  // Declared before the server, so that it is there as long as the server asks for WAL.
+  const WalPrefetch prefetch(recovery.source, segments_, request_.read_ahead_bytes);
+  PITR_ASSIGN_OR_RETURN(const auto server, RecoveringServer::Start(recovery, &ignored));
+  for (const std::string& name : ignored) {
+    client_->Note("setting \"" + name + "\" of pitr.recovery_settings is not for recovery");
+  }
+  PITR_RETURN_IF_ERROR(RecoverAndPromote(server.get()));
+  PITR_RETURN_IF_ERROR(CarryRolesOver(server->connection()));
+  PITR_RETURN_IF_ERROR(server->Finish(cancel_));
+  return CheckTimeline();
+}
+
+Status Build::Configure() {
+  client_->progress()->Phase("check");
+  if (request_.live) {
+    PITR_RETURN_IF_ERROR(TakeOverLiveFiles(*request_.live, request_.directory));
+    PITR_FAULT("build.before_second_start");
+    const TrialRequest trial = {request_.directory, request_.bin_directory,
+                                request_.socket_directory, request_.port, false};
+    PITR_RETURN_IF_ERROR(TryLiveSettings(*request_.live, trial, cancel_));
+  } else if (PathExists(PastAutoConf(request_.directory))) {
+    const std::string past = PastAutoConf(request_.directory);
+    if (::rename(past.c_str(), JoinPath(request_.directory, "postgresql.auto.conf").c_str()) != 0) {
+      return Status::FromErrno(errno, "rename \"" + past + "\"");
+    }
+  }
+  RemoveSocketDirectory(request_.socket_directory);
+  return RemoveFile(StagingFile(request_.directory, "staging.log"));
+}
+
+Status Build::Run() {
+  std::vector<std::string> places = {request_.directory};
+  for (const auto& [oid, target] : request_.tablespaces) {
+    places.push_back(target);
+  }
+  PITR_ASSIGN_OR_RETURN(FileSystems file_systems, FileSystems::Open(places));
+  PITR_RETURN_IF_ERROR(LayOut());
+  PITR_RETURN_IF_ERROR(Recover());
+  PITR_RETURN_IF_ERROR(Configure());
+  PITR_FAULT("build.before_sync");
+  client_->progress()->Phase("sync");
+  PITR_RETURN_IF_ERROR(file_systems.Sync());
+  PITR_FAULT("build.done");
+  return cancel_.IsCancelled() ? Status(Code::kCancelled, "canceled") : Status::Ok();
+}
+
+void RemoveBuilt(const BuildRequest& request, BuildClient* client) {
+  const auto remove = [client](const std::string& path) {
+    const Status removed = RemoveTree(path);
+    if (!removed.ok()) {
+      client->Note("could not remove what was built: " + removed.ToString());
+    }
+  };
+  remove(request.directory);
+  for (const auto& [oid, target] : request.tablespaces) {
+    remove(target);
+  }
+  RemoveSocketDirectory(request.socket_directory);
+}
+
+}  // namespace
+
+Result<BuildResult> BuildReplacement(const BuildRequest& request, BuildClient* client,
+                                     const CancelToken& cancel) {
+  // Looked at before anything is made: what was there before is never removed.
+  for (const auto& [oid, target] : request.tablespaces) {
+    const Result<std::vector<std::string>> names = ListDirectory(target);
+    if (names.ok() && !names->empty()) {
+      return Status(Code::kAlreadyExists, "tablespace directory \"" + target + "\" is not empty");
+    }
+  }
+  const Result<std::vector<std::string>> names = ListDirectory(request.directory);
+  if (names.ok() ? !names->empty() : PathExists(request.directory)) {
+    return Status(Code::kAlreadyExists, "\"" + request.directory + "\" is not empty");
+  }
+  Build build(request, client, cancel);
+  Status status = build.Run();
+  if (!status.ok()) {
+    RemoveBuilt(request, client);
+    return status;
+  }
+  return std::move(build.result);
+}
+
+}  // namespace pitr::tool

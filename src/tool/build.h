@@ -1,0 +1,79 @@
+// Builds a data directory at a point of the past: lay out, recover, promote, roles, configuration, trial start, sync. One engine
+// for the server's restore (`pitr job`) and for `pitr restore`, where no server is left.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/cancel.h"
+#include "core/base/result.h"
+#include "core/repo/manifest.h"
+#include "core/types/ids.h"
+#include "core/work/progress.h"
+#include "tool/live_trial.h"
+#include "tool/roles.h"
+
+namespace pitr::tool {
+
+struct BuildRequest {
+  std::string repository, directory;
+  std::string identity;  // content of pitr/identity.json
+  // The plan.
+  BranchId line;
+  TimelineId timeline = 0;
+  Lsn record_start, record_end, wal_from;
+  SnapshotId snapshot;
+  std::uint64_t wal_bytes = 0;
+  ControlSettings settings;
+  std::vector<TimelineId> used_timelines;
+  // Means.
+  std::string bin_directory, program, socket_directory;
+  int port = 5432;
+  int workers = 2;
+  std::uint64_t read_ahead_bytes = 0;
+  std::string recovery_settings, preload_libraries;
+  std::map<std::string, std::string> tablespaces;
+  // What today gives.
+  std::string superuser;  // name of the bootstrap superuser, may be empty
+  bool keep_passwords = true;
+  std::optional<LiveServer>
+      live;  // none: the directory keeps the configuration of the past and is not tried
+};
+
+struct BuildResult {
+  TimelineId timeline = 0;
+  RoleOutcome roles;
+  std::vector<std::string> prepared_transactions;
+};
+
+// Who wants the directory. Called from the building thread, Progress also from others.
+class BuildClient {
+ public:
+  virtual ~BuildClient() = default;
+  virtual Progress* progress() = 0;
+  virtual void ReplayedTo(Lsn lsn) noexcept = 0;
+  virtual void Note(const std::string& text) = 0;
+  // Roles of today; nothing = leave roles as they were.
+  virtual Result<std::optional<std::vector<Role>>> RolesOfToday() = 0;
+};
+
+// DURABLE: the directory, cleanly shut down. On error or cancel it is removed, with the tablespace targets. kAlreadyExists when
+// it is there and not empty.
+Result<BuildResult> BuildReplacement(const BuildRequest& request, BuildClient* client,
+                                     const CancelToken& cancel);
+
+// Passes on everything but phases, which the job names itself.
+class OnePhase final : public Progress {
+ public:
+  explicit OnePhase(Progress* progress) : progress_(progress) {}
+  void Phase(std::string_view) noexcept override {}
+  void Total(std::uint64_t bytes) noexcept override { progress_->Total(bytes); }
+  void Done(std::uint64_t more_bytes) noexcept override { progress_->Done(more_bytes); }
+
+ private:
+  Progress* progress_;
+};
+
+}  // namespace pitr::tool

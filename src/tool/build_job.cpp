@@ -1,0 +1,136 @@
+// From JSON to a build and back.
+#include "tool/build_job.h"
+
+#include "tool/job.h"
+#include "tool/job_fields.h"
+
+namespace pitr::tool {
+
+namespace {
+
+Result<ControlSettings> ParseSettingsOfPlan(const Json& plan) {
+  const Json* json = JsonObject(plan, "settings");
+  if (json == nullptr) {
+    return Status(Code::kCorrupt, "member \"settings\" is missing");
+  }
+  ControlSettings settings;
+  const std::pair<const char*, std::int32_t*> numbers[] = {
+      {"max_connections", &settings.max_connections},
+      {"max_worker_processes", &settings.max_worker_processes},
+      {"max_wal_senders", &settings.max_wal_senders},
+      {"max_prepared_transactions", &settings.max_prepared_transactions},
+      {"max_locks_per_transaction", &settings.max_locks_per_transaction},
+  };
+  for (const auto& [member, field] : numbers) {
+    PITR_ASSIGN_OR_RETURN(*field, JsonNumber<std::int32_t>(*json, member));
+  }
+  return settings;
+}
+
+Status ParsePlan(const Json& job, BuildRequest* request) {
+  const Json* plan = JsonObject(job, "plan");
+  if (plan == nullptr) {
+    return Status(Code::kCorrupt, "member \"plan\" is missing");
+  }
+  PITR_ASSIGN_OR_RETURN(request->line, JsonText(*plan, "line"));
+  PITR_ASSIGN_OR_RETURN(request->timeline, JsonNumber<TimelineId>(*plan, "timeline"));
+  PITR_ASSIGN_OR_RETURN(request->record_start, JsonLsn(*plan, "record_start"));
+  PITR_ASSIGN_OR_RETURN(request->record_end, JsonLsn(*plan, "record_end"));
+  PITR_ASSIGN_OR_RETURN(request->wal_from, JsonLsn(*plan, "wal_from"));
+  PITR_ASSIGN_OR_RETURN(request->snapshot, JsonText(*plan, "snapshot"));
+  PITR_ASSIGN_OR_RETURN(request->wal_bytes, JsonUint(*plan, "wal_bytes"));
+  PITR_ASSIGN_OR_RETURN(request->settings, ParseSettingsOfPlan(*plan));
+  const Json* used = JsonArray(*plan, "used_timelines");
+  if (used == nullptr) {
+    return Status(Code::kCorrupt, "member \"used_timelines\" is missing");
+  }
+  for (const Json& timeline : *used) {
+    if (!timeline.is_number_unsigned()) {
+      return Status(Code::kCorrupt, "member \"used_timelines\" holds more than numbers");
+    }
+    request->used_timelines.push_back(timeline.get<TimelineId>());
+  }
+  return Status::Ok();
+}
+
+Status ParseMeans(const Json& job, BuildRequest* request) {
+  PITR_ASSIGN_OR_RETURN(request->bin_directory, JsonText(job, "bin_directory"));
+  PITR_ASSIGN_OR_RETURN(request->program, JsonText(job, "program"));
+  PITR_ASSIGN_OR_RETURN(request->socket_directory, JsonText(job, "socket_directory"));
+  PITR_ASSIGN_OR_RETURN(request->port, JsonNumberOr<int>(job, "port", request->port));
+  PITR_ASSIGN_OR_RETURN(request->workers, JsonNumberOr<int>(job, "workers", request->workers));
+  PITR_ASSIGN_OR_RETURN(request->read_ahead_bytes, JsonUint(job, "read_ahead_bytes"));
+  PITR_ASSIGN_OR_RETURN(const auto settings, JsonOptionalText(job, "recovery_settings"));
+  PITR_ASSIGN_OR_RETURN(const auto preload, JsonOptionalText(job, "preload_libraries"));
+  PITR_ASSIGN_OR_RETURN(const auto superuser, JsonOptionalText(job, "superuser"));
+  request->recovery_settings = settings.value_or("");
+  request->preload_libraries = preload.value_or("");
+  request->superuser = superuser.value_or("");
+  if (const Json* tablespaces = JsonObject(job, "tablespaces")) {
+    for (const auto& [oid, target] : tablespaces->items()) {
+      if (!target.is_string()) {
+        return Status(Code::kCorrupt, "member \"tablespaces\" holds more than texts");
+      }
+      request->tablespaces[oid] = target.get<std::string>();
+    }
+  }
+  return Status::Ok();
+}
+
+// Speaks to the worker on behalf of the build.
+class WorkerClient final : public BuildClient {
+ public:
+  explicit WorkerClient(JobContext* context) : context_(context) {}
+  Progress* progress() override { return context_->output; }
+  void ReplayedTo(Lsn lsn) noexcept override { context_->output->ReplayedTo(lsn); }
+  void Note(const std::string& text) override { context_->output->Log(LogLevel::kInfo, text); }
+  Result<std::optional<std::vector<Role>>> RolesOfToday() override {
+    PITR_ASSIGN_OR_RETURN(const Json answer, context_->Ask("roles"));
+    PITR_ASSIGN_OR_RETURN(std::vector<Role> roles, ParseRoles(answer));
+    return std::optional<std::vector<Role>>(std::move(roles));
+  }
+
+ private:
+  JobContext* context_;
+};
+
+}  // namespace
+
+Result<BuildRequest> ParseBuildJob(const Json& job) {
+  BuildRequest request;
+  PITR_ASSIGN_OR_RETURN(request.repository, JsonText(job, "repository"));
+  PITR_ASSIGN_OR_RETURN(request.directory, JsonText(job, "directory"));
+  const Json* identity = JsonObject(job, "identity");
+  if (identity == nullptr) {
+    return Status(Code::kCorrupt, "member \"identity\" is missing");
+  }
+  request.identity = DumpJson(*identity, 1) + "\n";
+  PITR_RETURN_IF_ERROR(ParsePlan(job, &request));
+  PITR_RETURN_IF_ERROR(ParseMeans(job, &request));
+  PITR_ASSIGN_OR_RETURN(request.keep_passwords, JsonBool(job, "keep_passwords"));
+  PITR_ASSIGN_OR_RETURN(request.live, ParseLiveServer(job));
+  return request;
+}
+
+Json BuiltLine(const BuildResult& result) {
+  Json line;
+  Json& built = line["built"];
+  built["timeline"] = result.timeline;
+  built["roles_gone"] = result.roles.gone;
+  built["roles_disabled"] = result.roles.disabled;
+  built["prepared_transactions"] = result.prepared_transactions;
+  return line;
+}
+
+Result<Json> RunBuildJob(const Json& job, JobContext* context) {
+  PITR_ASSIGN_OR_RETURN(const BuildRequest request, ParseBuildJob(job));
+  WorkerClient client(context);
+  PITR_ASSIGN_OR_RETURN(const BuildResult result,
+                        BuildReplacement(request, &client, *context->cancel));
+  for (const std::string& note : result.roles.notes) {
+    client.Note(note);
+  }
+  return BuiltLine(result);
+}
+
+}  // namespace pitr::tool

@@ -1,0 +1,16 @@
+// The commands of the multi-call program; each takes what stands behind its name and returns the exit status.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace pitr::tool {
+
+int WalGetMain(const std::vector<std::string>& arguments);
+int RestoreMain(const std::vector<std::string>& arguments);
+int InfoMain(const std::vector<std::string>& arguments);
+int VerifyMain(const std::vector<std::string>& arguments);
+int JobMain(const std::vector<std::string>& arguments);
+int GuardMain(const std::vector<std::string>& arguments);
+
+}  // namespace pitr::tool

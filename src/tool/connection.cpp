@@ -1,0 +1,193 @@
+// Settings that a role or database of the past carries (ALTER ROLE … SET …) apply to our sessions too; options given with the
+// connection win over them (guc.h, PGC_S_CLIENT above PGC_S_DATABASE_USER), so each one that could hurt is named there.
+#include "tool/connection.h"
+
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include <cstring>
+#include <memory>
+#include <utility>
+
+namespace pitr::tool {
+
+namespace {
+
+constexpr char kSessionOptions[] =
+    "-c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed"
+    " -c session_preload_libraries= -c local_preload_libraries= -c statement_timeout=0 -c "
+    "lock_timeout=0"
+    " -c idle_in_transaction_session_timeout=0 -c synchronous_commit=local -c "
+    "search_path=pg_catalog"
+    " -c role=none -c log_statement=none -c log_min_duration_statement=-1 -c "
+    "log_min_error_statement=panic"
+    " -c datestyle=iso -c timezone=UTC -c client_encoding=utf8 -c standard_conforming_strings=on";
+
+constexpr int kCancelLookMs = 100;
+
+struct ResultDeleter {
+  void operator()(PGresult* result) const { PQclear(result); }
+};
+using PgResult = std::unique_ptr<PGresult, ResultDeleter>;
+
+std::string Trimmed(const char* text) {
+  std::string trimmed = text == nullptr ? "" : text;
+  while (!trimmed.empty() && (trimmed.back() == '\n' || trimmed.back() == ' ')) {
+    trimmed.pop_back();
+  }
+  return trimmed;
+}
+
+pg_conn* ConnectOnce(const ConnectTo& to, const std::string& user, const std::string& database) {
+  const std::string port = std::to_string(to.port);
+  const char* const names[] = {"host",
+                               "port",
+                               "user",
+                               "dbname",
+                               "options",
+                               "sslmode",
+                               "gssencmode",
+                               "connect_timeout",
+                               "application_name",
+                               nullptr};
+  const char* const values[] = {to.socket_directory.c_str(),
+                                port.c_str(),
+                                user.c_str(),
+                                database.c_str(),
+                                kSessionOptions,
+                                "disable",
+                                "disable",
+                                "10",
+                                "pitr",
+                                nullptr};
+  return PQconnectdbParams(names, values, 0);
+}
+
+bool IsSuperuser(pg_conn* conn) {
+  const char* value = PQparameterStatus(conn, "is_superuser");
+  return value != nullptr && std::strcmp(value, "on") == 0;
+}
+
+// Waits for the answer of a command that was sent, looking for cancel meanwhile.
+Status WaitForAnswer(pg_conn* conn, const CancelToken& cancel) {
+  while (PQisBusy(conn) != 0) {
+    if (cancel.IsCancelled()) {
+      return Status(Code::kCancelled, "canceled");
+    }
+    struct pollfd ready {};
+    ready.fd = PQsocket(conn);
+    ready.events = POLLIN;
+    const int answered = ::poll(&ready, 1, kCancelLookMs);
+    if (answered > 0 && PQconsumeInput(conn) == 0) {
+      return Status(Code::kUnavailable, Trimmed(PQerrorMessage(conn)));
+    }
+  }
+  return Status::Ok();
+}
+
+std::vector<Row> RowsOf(const PGresult* result) {
+  std::vector<Row> rows(static_cast<std::size_t>(PQntuples(result)));
+  for (std::size_t at = 0; at < rows.size(); at++) {
+    const int row = static_cast<int>(at);
+    for (int column = 0; column < PQnfields(result); column++) {
+      rows[at].push_back(PQgetisnull(result, row, column) != 0
+                             ? std::nullopt
+                             : std::optional<std::string>(PQgetvalue(result, row, column)));
+    }
+  }
+  return rows;
+}
+
+}  // namespace
+
+Result<Connection> Connection::Open(const ConnectTo& to) {
+  Status last(Code::kUnavailable, "no role to connect as");
+  for (const std::string& user : to.users) {
+    for (const std::string& database : to.databases) {
+      Connection connection(ConnectOnce(to, user, database));
+      if (connection.conn_ == nullptr) {
+        return Status(Code::kOutOfMemory, "out of memory");
+      }
+      if (PQstatus(connection.conn_) == CONNECTION_OK && IsSuperuser(connection.conn_)) {
+        return connection;
+      }
+      // 57P03: starting up; then no other name will do better. There is no SQLSTATE in PQerrorMessage, so the words decide.
+      const std::string message = Trimmed(PQerrorMessage(connection.conn_));
+      if (PQstatus(connection.conn_) == CONNECTION_OK) {
+        last = Status(Code::kNotReady, "role \"" + user + "\" is no superuser at that point");
+      } else if (message.find("FATAL:  role ") != std::string::npos ||
+                 message.find("FATAL:  database ") != std::string::npos) {
+        last = Status(Code::kNotReady, message);
+      } else {
+        return Status(Code::kUnavailable, message);
+      }
+    }
+  }
+  return last;
+}
+
+Connection::Connection(Connection&& other) noexcept : conn_(std::exchange(other.conn_, nullptr)) {}
+
+Connection& Connection::operator=(Connection&& other) noexcept {
+  std::swap(conn_, other.conn_);
+  return *this;
+}
+
+Connection::~Connection() { PQfinish(conn_); }
+
+Result<std::vector<Row>> Connection::Query(const std::string& command, const CancelToken& cancel) {
+  if (PQsendQuery(conn_, command.c_str()) == 0) {
+    return Status(Code::kUnavailable, Trimmed(PQerrorMessage(conn_)));
+  }
+  std::vector<Row> rows;
+  Status failed;
+  for (;;) {
+    PITR_RETURN_IF_ERROR(WaitForAnswer(conn_, cancel));
+    const PgResult result(PQgetResult(conn_));
+    if (result == nullptr) {
+      break;
+    }
+    const ExecStatusType kind = PQresultStatus(result.get());
+    if (kind == PGRES_TUPLES_OK) {
+      rows = RowsOf(result.get());
+    } else if (kind != PGRES_COMMAND_OK) {
+      const char* message = PQresultErrorField(result.get(), PG_DIAG_MESSAGE_PRIMARY);
+      failed =
+          Status(Code::kInternal, message != nullptr ? message : Trimmed(PQerrorMessage(conn_)));
+    }
+  }
+  if (PQstatus(conn_) != CONNECTION_OK) {
+    return Status(Code::kUnavailable,
+                  failed.ok() ? Trimmed(PQerrorMessage(conn_)) : failed.message());
+  }
+  if (!failed.ok()) {
+    return failed;
+  }
+  return rows;
+}
+
+Status Connection::Run(const std::string& command, const CancelToken& cancel) {
+  return Query(command, cancel).status();
+}
+
+Result<std::string> Connection::Identifier(const std::string& name) const {
+  char* quoted = PQescapeIdentifier(conn_, name.data(), name.size());
+  if (quoted == nullptr) {
+    return Status(Code::kInvalidArgument, Trimmed(PQerrorMessage(conn_)));
+  }
+  std::string text(quoted);
+  PQfreemem(quoted);
+  return text;
+}
+
+Result<std::string> Connection::Literal(const std::string& text) const {
+  char* quoted = PQescapeLiteral(conn_, text.data(), text.size());
+  if (quoted == nullptr) {
+    return Status(Code::kInvalidArgument, Trimmed(PQerrorMessage(conn_)));
+  }
+  std::string literal(quoted);
+  PQfreemem(quoted);
+  return literal;
+}
+
+}  // namespace pitr::tool

@@ -1,0 +1,46 @@
+// libpq, for servers that we started ourselves: a connection through a private socket directory as a superuser.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/cancel.h"
+#include "core/base/result.h"
+
+struct pg_conn;
+
+namespace pitr::tool {
+
+struct ConnectTo {
+  std::string socket_directory;
+  int port = 5432;
+  // Names of roles and databases of today need not exist in the past: the first pair that works is taken.
+  std::vector<std::string> users, databases;
+};
+
+using Row = std::vector<std::optional<std::string>>;
+
+class Connection {
+ public:
+  // kUnavailable with the server's words while it does not (yet) accept; kNotReady when it answers, but none of the roles is
+  // a superuser that can connect.
+  static Result<Connection> Open(const ConnectTo& to);
+  Connection(Connection&& other) noexcept;
+  Connection& operator=(Connection&& other) noexcept;
+  ~Connection();
+
+  // Rows of one command; kUnavailable when the connection was lost, kCancelled, else kInternal with the server's message,
+  // which never repeats the command (it may hold a verifier).
+  Result<std::vector<Row>> Query(const std::string& command, const CancelToken& cancel);
+  Status Run(const std::string& command, const CancelToken& cancel);
+  Result<std::string> Identifier(const std::string& name) const;
+  Result<std::string> Literal(const std::string& text) const;
+
+ private:
+  explicit Connection(pg_conn* conn) : conn_(conn) {}
+  pg_conn* conn_;
+};
+
+}  // namespace pitr::tool

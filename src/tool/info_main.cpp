@@ -1,0 +1,218 @@
+// `pitr info`: what a repository holds, from its objects alone. `--check` is one line and the exit status that monitoring understands:
+// 0 fine, 1 warning, 2 critical, 3 unknown.
+#include <cinttypes>
+#include <cstdio>
+
+#include "core/plan/restore_plan.h"
+#include "core/repo/manifest.h"
+#include "tool/command_line.h"
+#include "tool/commands.h"
+#include "tool/exit_codes.h"
+
+namespace pitr::tool {
+
+namespace {
+
+constexpr int kCheckOk = 0, kCheckWarning = 1, kCheckCritical = 2, kCheckUnknown = 3;
+constexpr std::int64_t kStaleSnapshotSeconds = 48 * 3600;
+
+struct Contents {
+  std::string repository;
+  BranchSet branches;
+  std::vector<ManifestHead> snapshots;
+  std::vector<std::string> damaged;
+  std::vector<WindowRow> windows;
+};
+
+Result<Contents> ReadContents(const std::string& address) {
+  Contents contents;
+  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(address, false));
+  contents.repository = repo->Describe();
+  PITR_ASSIGN_OR_RETURN(contents.branches, ReadBranches(repo.get()));
+  PITR_ASSIGN_OR_RETURN(contents.snapshots, ListSnapshots(repo.get(), &contents.damaged));
+  for (const Branch& branch : contents.branches.branches) {
+    if (branch.deleted_at) {
+      continue;
+    }
+    PITR_ASSIGN_OR_RETURN(const std::vector<WindowRow> rows,
+                          RestoreWindow(repo.get(), contents.branches, branch.id));
+    contents.windows.insert(contents.windows.end(), rows.begin(), rows.end());
+  }
+  return contents;
+}
+
+Json TimeJson(const std::optional<Timestamp>& time) {
+  return time ? Json(FormatTime(*time)) : Json(nullptr);
+}
+
+Json BranchJson(const Branch& branch) {
+  Json json;
+  json["name"] = branch.name;
+  json["id"] = branch.id;
+  json["kind"] = BranchKindName(branch.kind);
+  json["parent"] = branch.parent ? Json(*branch.parent) : Json(nullptr);
+  json["system_identifier"] = std::to_string(branch.root.system_identifier);
+  json["server_major"] = branch.root.server_major;
+  json["fork_lsn"] = branch.ancestor ? Json(branch.fork_lsn.ToString()) : Json(nullptr);
+  json["state"] = branch.state;
+  json["directory"] = branch.directory ? Json(*branch.directory) : Json(nullptr);
+  json["created_at"] = FormatTime(branch.created_at);
+  return json;
+}
+
+Json SnapshotJson(const Manifest& snapshot, std::uint64_t bad_pages) {
+  Json json;
+  json["id"] = snapshot.id;
+  json["name"] = snapshot.name;
+  json["branch_id"] = snapshot.branch;
+  json["kind"] = snapshot.kind;
+  json["timeline"] = snapshot.timeline;
+  json["start_lsn"] = snapshot.start_lsn.ToString();
+  json["stop_lsn"] = snapshot.stop_lsn.ToString();
+  json["started_at"] = FormatTime(snapshot.started_at);
+  json["finished_at"] = FormatTime(snapshot.finished_at);
+  json["database_bytes"] = snapshot.database_bytes;
+  json["stored_bytes"] = snapshot.stored_bytes;
+  json["bad_pages"] = bad_pages;
+  return json;
+}
+
+Json WindowJson(const WindowRow& row) {
+  Json json;
+  json["branch"] = row.branch;
+  json["line"] = row.line;
+  json["line_id"] = row.line_id;
+  json["timeline"] = row.timeline;
+  json["earliest_time"] = TimeJson(row.earliest_time);
+  json["latest_time"] = TimeJson(row.latest_time);
+  json["earliest_lsn"] = row.earliest_lsn.ToString();
+  json["latest_lsn"] = row.latest_lsn.ToString();
+  json["snapshot_only"] = row.snapshot_only;
+  return json;
+}
+
+void PrintJson(const Contents& contents) {
+  Json json;
+  json["repository"] = contents.repository;
+  json["branches"] = Json::array();
+  for (const Branch& branch : contents.branches.branches) {
+    if (!branch.deleted_at) {
+      json["branches"].push_back(BranchJson(branch));
+    }
+  }
+  json["snapshots"] = Json::array();
+  for (const ManifestHead& head : contents.snapshots) {
+    json["snapshots"].push_back(SnapshotJson(head.manifest, head.bad_page_count));
+  }
+  json["damaged_snapshots"] = contents.damaged;
+  json["windows"] = Json::array();
+  for (const WindowRow& row : contents.windows) {
+    json["windows"].push_back(WindowJson(row));
+  }
+  std::printf("%s\n", DumpJson(json, 2).c_str());
+}
+
+std::string Size(std::uint64_t bytes) {
+  const char* const units[] = {"B", "kB", "MB", "GB", "TB"};
+  std::size_t unit = 0;
+  auto value = static_cast<double>(bytes);
+  for (; value >= 10240 && unit + 1 < std::size(units); unit++) {
+    value /= 1024;
+  }
+  char text[32];
+  std::snprintf(text, sizeof text, "%.0f %s", value, units[unit]);
+  return text;
+}
+
+std::string ShortTime(const std::optional<Timestamp>& time) {
+  return time ? FormatTime(*time, 0) : "-";
+}
+
+void PrintText(const Contents& contents) {
+  std::printf("repository %s\n\nbranches\n", contents.repository.c_str());
+  for (const Branch& branch : contents.branches.branches) {
+    if (!branch.deleted_at) {
+      std::printf("  %s  %s  %s%s%s\n", branch.name.c_str(), branch.id.c_str(),
+                  branch.state.c_str(), branch.ancestor ? "  forked at " : "",
+                  branch.ancestor ? branch.fork_lsn.ToString().c_str() : "");
+    }
+  }
+  std::printf("\nsnapshots\n");
+  for (const ManifestHead& head : contents.snapshots) {
+    const Manifest& snapshot = head.manifest;
+    const Branch* branch = contents.branches.FindId(snapshot.branch);
+    std::printf("  %s  %s  of %s, %s, %s - %s, %s stored as %s%s\n", snapshot.name.c_str(),
+                snapshot.id.c_str(), branch == nullptr ? "?" : branch->name.c_str(),
+                FormatTime(snapshot.finished_at, 0).c_str(), snapshot.start_lsn.ToString().c_str(),
+                snapshot.stop_lsn.ToString().c_str(), Size(snapshot.database_bytes).c_str(),
+                Size(snapshot.stored_bytes).c_str(),
+                head.bad_page_count == 0 ? "" : ", with bad pages");
+  }
+  for (const std::string& id : contents.damaged) {
+    std::printf("  %s  damaged\n", id.c_str());
+  }
+  std::printf("\ncan be restored\n");
+  for (const WindowRow& row : contents.windows) {
+    std::printf("  %s (%s, timeline %u)  %s - %s  %s - %s\n", row.branch.c_str(), row.line.c_str(),
+                row.timeline, ShortTime(row.earliest_time).c_str(),
+                ShortTime(row.latest_time).c_str(), row.earliest_lsn.ToString().c_str(),
+                row.latest_lsn.ToString().c_str());
+  }
+}
+
+int Check(const Result<Contents>& contents) {
+  if (!contents.ok()) {
+    std::printf("PITR UNKNOWN - %s\n", contents.status().ToString().c_str());
+    return kCheckUnknown;
+  }
+  if (contents->windows.empty()) {
+    std::printf("PITR CRITICAL - nothing can be restored: no snapshot with its WAL\n");
+    return kCheckCritical;
+  }
+  if (!contents->damaged.empty()) {
+    std::printf("PITR CRITICAL - %zu damaged snapshots, %s the first\n", contents->damaged.size(),
+                contents->damaged.front().c_str());
+    return kCheckCritical;
+  }
+  Timestamp newest;
+  for (const ManifestHead& head : contents->snapshots) {
+    newest = std::max(newest, head.manifest.finished_at);
+  }
+  const WindowRow& row = contents->windows.front();
+  const std::int64_t age = (SystemClock().Now().micros - newest.micros) / 1000000;
+  const bool stale = age > kStaleSnapshotSeconds;
+  std::printf("PITR %s - %s can be restored up to %s (%s), newest snapshot %" PRId64
+              " h old | snapshots=%zu age=%" PRId64 "s\n",
+              stale ? "WARNING" : "OK", row.branch.c_str(), ShortTime(row.latest_time).c_str(),
+              row.latest_lsn.ToString().c_str(), age / 3600, contents->snapshots.size(), age);
+  return stale ? kCheckWarning : kCheckOk;
+}
+
+}  // namespace
+
+int InfoMain(const std::vector<std::string>& arguments) {
+  const Result<Options> options =
+      Options::Parse(arguments, {{"repository"}, {"json", false}, {"check", false}}, 0);
+  if (!options.ok()) {
+    return FailUsage("info", options.status());
+  }
+  const Result<std::string> address = RepositoryAddress(*options);
+  if (!address.ok()) {
+    return FailUsage("info", address.status());
+  }
+  const Result<Contents> contents = ReadContents(*address);
+  if (options->Has("check")) {
+    return Check(contents);
+  }
+  if (!contents.ok()) {
+    return Fail("info", contents.status());
+  }
+  if (options->Has("json")) {
+    PrintJson(*contents);
+  } else {
+    PrintText(*contents);
+  }
+  return kExitDone;
+}
+
+}  // namespace pitr::tool

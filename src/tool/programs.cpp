@@ -1,0 +1,138 @@
+// Looking for programs and starting them without a shell.
+#include "tool/programs.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/base/file.h"
+
+extern char** environ;
+
+namespace pitr::tool {
+
+namespace {
+
+Result<int> Spawn(const std::vector<std::string>& arguments, int output) {
+  std::vector<std::string> copies = arguments;
+  std::vector<char*> pointers;
+  for (std::string& copy : copies) {
+    pointers.push_back(copy.data());
+  }
+  pointers.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  if (output >= 0) {
+    posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+  }
+  pid_t child = 0;
+  const int error = posix_spawn(&child, pointers[0], &actions, nullptr, pointers.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) {
+    return Status::FromErrno(error, "run \"" + arguments[0] + "\"");
+  }
+  return child;
+}
+
+Result<int> WaitFor(pid_t child, const std::string& program) {
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) {
+      return Status::FromErrno(errno, "wait for \"" + program + "\"");
+    }
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+std::vector<std::string> Candidates(std::uint32_t server_major) {
+  std::vector<std::string> places;
+  if (const Result<std::string> own = OwnProgram(); own.ok()) {
+    places.push_back(DirectoryName(*own));
+  }
+  const char* path = std::getenv("PATH");
+  std::string_view rest = path == nullptr ? "" : path;
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find(':'), rest.size());
+    if (end > 0) {
+      places.emplace_back(rest.substr(0, end));
+    }
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  const std::string major = std::to_string(server_major);
+  places.push_back("/usr/lib/postgresql/" + major + "/bin");
+  places.push_back("/usr/pgsql-" + major + "/bin");
+  return places;
+}
+
+}  // namespace
+
+Result<std::string> OwnProgram() {
+  char path[4096];
+  const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
+  if (size <= 0) {
+    return Status::FromErrno(errno, "find our own program");
+  }
+  return std::string(path, static_cast<std::size_t>(size));
+}
+
+std::uint32_t MajorOfServer(const std::string& bin_directory) {
+  const std::string program = JoinPath(bin_directory, "postgres");
+  int ends[2];
+  if (access(program.c_str(), X_OK) != 0 || pipe2(ends, O_CLOEXEC) != 0) {
+    return 0;
+  }
+  const File reader(ends[0]);
+  File writer(ends[1]);
+  const Result<int> child = Spawn({program, "--version"}, writer.fd());
+  writer = File();
+  if (!child.ok()) {
+    return 0;
+  }
+  char text[256];
+  const ssize_t size = read(reader.fd(), text, sizeof text);
+  if (!WaitFor(*child, program).ok() || size <= 0) {
+    return 0;
+  }
+  // "postgres (PostgreSQL) 15.20 (Debian …)"
+  const std::string_view said(text, static_cast<std::size_t>(size));
+  const std::size_t number = said.find(") ");
+  std::uint32_t major = 0;
+  if (number != std::string_view::npos) {
+    std::from_chars(said.data() + number + 2, said.data() + said.size(), major);
+  }
+  return major;
+}
+
+Result<std::string> FindBinDirectory(const std::string& wanted, std::uint32_t server_major) {
+  if (!wanted.empty()) {
+    const std::uint32_t found = MajorOfServer(wanted);
+    if (found == server_major) {
+      return wanted;
+    }
+    return Status(Code::kNotReady,
+                  "\"" + wanted + "\" holds " +
+                      (found == 0 ? "no PostgreSQL" : "PostgreSQL " + std::to_string(found)) +
+                      ", the data are of " + std::to_string(server_major));
+  }
+  for (const std::string& place : Candidates(server_major)) {
+    if (MajorOfServer(place) == server_major) {
+      return place;
+    }
+  }
+  return Status(Code::kNotReady,
+                "the programs of PostgreSQL " + std::to_string(server_major) + " were not found")
+      .WithHint("Install that server, or say where it is with --bin-directory.");
+}
+
+Result<int> RunProgram(const std::vector<std::string>& arguments) {
+  PITR_ASSIGN_OR_RETURN(const int child, Spawn(arguments, -1));
+  return WaitFor(child, arguments[0]);
+}
+
+}  // namespace pitr::tool

@@ -1,0 +1,21 @@
+// Where programs are, and running them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+
+namespace pitr::tool {
+
+// The file that runs now.
+Result<std::string> OwnProgram();
+// The folder with PostgreSQL's programs of that major: `wanted` if not empty, else beside us, else in PATH, else where
+// Debian and the RPMs put them. kNotReady when there is none, or `wanted` has another major.
+Result<std::string> FindBinDirectory(const std::string& wanted, std::uint32_t server_major);
+// The major that a `postgres` says it is; 0 when it cannot be run.
+std::uint32_t MajorOfServer(const std::string& bin_directory);
+// Runs to its end with our output; its exit status, or kIo.
+Result<int> RunProgram(const std::vector<std::string>& arguments);
+
+}  // namespace pitr::tool

@@ -1,0 +1,67 @@
+// A postmaster of our own on a private socket: started, watched by its pid and postmaster.pid, stopped. It has a session of its
+// own, so that signals to our process group pass it by (internals 19), and ends when this process does, however that ends.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/cancel.h"
+#include "core/base/result.h"
+
+namespace pitr::tool {
+
+struct StagingOptions {
+  std::string directory;
+  std::string bin_directory;
+  std::vector<std::string> arguments;              // after -D directory
+  std::map<std::string, std::string> environment;  // added to what is left of ours
+  std::string log_file;                            // its stdout and stderr, appended
+};
+
+enum class StopMode { kFast, kImmediate };
+
+class StagingServer {
+ public:
+  // kInUse when postmaster.pid names a living server of this directory. The thread that calls must live as long as the server.
+  static Result<std::unique_ptr<StagingServer>> Start(const StagingOptions& options);
+  // Still running: ends it with SIGQUIT, after 5 s with SIGKILL.
+  ~StagingServer();
+  StagingServer(const StagingServer&) = delete;
+  StagingServer& operator=(const StagingServer&) = delete;
+
+  pid_t pid() const { return pid_; }
+  // Reaps. OK while it runs; else the status of its end with the last lines of its log as detail.
+  Status CheckRunning();
+  // The word that the postmaster keeps in postmaster.pid: "starting", "ready", "standby", "stopping"; empty before.
+  std::string State() const;
+  // Until State() is "ready"; as CheckRunning when it ends before, kCancelled.
+  Status WaitReady(const CancelToken& cancel);
+  // Until it is gone. A fast stop that is cancelled becomes an immediate one and returns kCancelled.
+  Status Stop(StopMode mode, const CancelToken& cancel);
+  // An error with the last lines of the log as detail.
+  Status Failure(std::string message) const;
+
+ private:
+  StagingServer(StagingOptions options, pid_t pid) : options_(std::move(options)), pid_(pid) {}
+  bool Reap();
+  void EndNow() noexcept;
+
+  StagingOptions options_;
+  pid_t pid_;
+  int exit_status_ = 0;
+  bool is_running_ = true;
+};
+
+// The last lines of a server's log, at most `max_bytes`, without the noise of restored segments.
+std::string LogTail(const std::string& path, std::size_t max_bytes);
+
+// The pid in postmaster.pid if that process is a server of this directory; a stale file gives nothing.
+std::optional<pid_t> LivingServer(const std::string& directory);
+
+}  // namespace pitr::tool

@@ -1,0 +1,37 @@
+// Verification for the server: a line for each object.
+#include "tool/job.h"
+#include "tool/job_fields.h"
+#include "tool/verify.h"
+
+namespace pitr::tool {
+
+Result<Json> RunVerifyJob(const Json& job, JobContext* context) {
+  PITR_ASSIGN_OR_RETURN(const std::string address, JsonText(job, "repository"));
+  VerifyOptions options;
+  PITR_ASSIGN_OR_RETURN(options.snapshot, JsonOptionalText(job, "snapshot"));
+  PITR_ASSIGN_OR_RETURN(options.workers, JsonNumberOr<int>(job, "workers", options.workers));
+  PITR_ASSIGN_OR_RETURN(options.byte_budget,
+                        JsonNumberOr<std::uint64_t>(job, "byte_budget", options.byte_budget));
+  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(address, false));
+  const auto send = [context](const Finding& finding) {
+    Json line;
+    Json& json = line["finding"];
+    json["kind"] = finding.kind;
+    json["object"] = finding.object;
+    json["ok"] = finding.ok;
+    json["detail"] = finding.detail;
+    context->output->Send(line);
+  };
+  PITR_ASSIGN_OR_RETURN(
+      const VerifySummary summary,
+      VerifyRepository(repo.get(), options, send, context->output, *context->cancel));
+  Json line;
+  Json& done = line["done"];
+  done["objects"] = summary.objects;
+  done["damaged"] = summary.damaged;
+  done["skipped"] = summary.skipped;
+  done["bytes"] = summary.bytes;
+  return line;
+}
+
+}  // namespace pitr::tool

@@ -1,0 +1,89 @@
+// The read-ahead thread. Invariant: a file under a segment's own name in the spool is whole; "part.<name>" says that it is being
+// made. Errors end read-ahead silently, because the wal-get that wants that segment meets and reports the same error.
+#include "tool/wal_prefetch.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+
+#include "core/base/file.h"
+
+namespace pitr::tool {
+
+WalPrefetch::WalPrefetch(WalSource source, std::vector<SegmentId> segments,
+                         std::uint64_t read_ahead_bytes)
+    : source_(std::move(source)),
+      segments_(std::move(segments)),
+      segment_size_(source_.line.front().root.segment_size),
+      room_(std::max<std::uint64_t>(1, read_ahead_bytes / segment_size_)) {
+  if (read_ahead_bytes > 0 && !source_.spool.empty()) {
+    thread_ = std::thread([this] { Run(); });
+  }
+}
+
+WalPrefetch::~WalPrefetch() {
+  stop_ = true;
+  if (thread_.joinable()) {
+    thread_.join();
+  }
+}
+
+void WalPrefetch::Run() noexcept {
+  try {
+    (void)FetchAll();
+  } catch (const std::exception&) {
+    // Out of memory: replay goes on at the pace of wal-get.
+  }
+}
+
+bool WalPrefetch::HasRoom() const {
+  const Result<std::vector<std::string>> names = ListDirectory(source_.spool);
+  if (!names.ok()) {
+    return false;
+  }
+  std::uint64_t waiting = 0;
+  for (const std::string& name : *names) {
+    waiting += ParseWalFileName(name, segment_size_) ? 1 : 0;
+  }
+  return waiting < room_;
+}
+
+Status WalPrefetch::Fetch(const WalReader& reader, SegmentId segment, const std::string& name) {
+  const std::string part = SpoolPartFile(source_.spool, name);
+  // The mark stands before the work begins: a wal-get that comes meanwhile waits instead of doing it twice.
+  PITR_RETURN_IF_ERROR(PublishFile(part, {}, false));
+  Result<Bytes> bytes = reader.ReadSegment(segment);
+  Status status = bytes.ok() ? PublishFile(part, *bytes, false) : std::move(bytes).status();
+  const std::string ready = SpoolFile(source_.spool, name);
+  if (status.ok() && ::rename(part.c_str(), ready.c_str()) != 0) {
+    status = Status::FromErrno(errno, "rename \"" + part + "\"");
+  }
+  if (!status.ok()) {
+    (void)RemoveFile(part);
+  }
+  return status;
+}
+
+Status WalPrefetch::FetchAll() {
+  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(source_.repository, false));
+  const WalReader reader(repo.get(), source_.line);
+  for (const SegmentId segment : segments_) {
+    while (!stop_ && !HasRoom()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    if (stop_) {
+      break;
+    }
+    const std::string name = SegmentName(segment, segment_size_);
+    // Recovery was faster and has fetched this one itself.
+    if (name <= ReadSpoolPosition(source_.spool)) {
+      continue;
+    }
+    PITR_RETURN_IF_ERROR(Fetch(reader, segment, name));
+  }
+  return Status::Ok();
+}
+
+}  // namespace pitr::tool
