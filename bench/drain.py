@@ -1,0 +1,138 @@
+"""A backlog of WAL: how fast is it archived once archiving is possible again? Both products get byte for byte the same backlog."""
+import glob
+import os
+import re
+import shutil
+import time
+
+from data import fill, wal_ratio, write_wal
+from harness import MIB, SEGMENT, BackRest, Pitr, Server, copy_tree, folder_bytes, wait_until
+
+OFF = {"archive_mode": "on", "archive_library": "", "archive_command": "", "pitr.repository": ""}
+
+
+def make_backlog(bench):
+    """A stopped server with `segments` segments that wait, and the product's repository as it was before them."""
+    server = Server(bench, "drain")
+    server.initdb()
+    repository = f"{bench.directory}/drain/repository"
+    pitr = Pitr(bench, server, repository)
+    server.configure(pitr.settings())
+    server.start()
+    server.query("create extension pitr_ext")
+    fill(server, 0.3)
+    pitr.idle()
+    server.configure(OFF)
+    server.reload()
+    time.sleep(0.5)
+    server.query("checkpoint")
+    written = 0.0
+    while len(server.ready_segments()) < bench.plan.segments:
+        written += write_wal(server, (bench.plan.segments - len(server.ready_segments())) * 16 + 8, seed=11)
+    server.query("select pg_switch_wal()")
+    server.stop()
+    bench.say(f"drain: {len(server.ready_segments())} segments wait, {written:.0f} MiB of WAL in them")
+    for name in ("data", "repository"):
+        os.rename(f"{bench.directory}/drain/{name}", f"{bench.directory}/drain/{name}.template")
+    return server
+
+
+def fresh(bench, server):
+    for name in ("data", "repository"):
+        copy_tree(f"{bench.directory}/drain/{name}.template", f"{bench.directory}/drain/{name}")
+    os.sync()
+    server.start()
+    # The archiver of 15 is not started twice within ten seconds.
+    time.sleep(11)
+
+
+def time_drain(bench, server, settings):
+    """Seconds from the reload that makes archiving possible until no segment waits."""
+    names = server.ready_segments()
+    client = server.connect()
+    server.configure(settings)
+    started = time.monotonic()
+    server.reload()
+    wait_until(lambda: not server.ready_segments(), 3600, "the backlog", 0.01)
+    seconds = time.monotonic() - started
+    client.close()
+    return seconds, len(names)
+
+
+def stored_wal(path):
+    return sum(os.path.getsize(name) for name in glob.glob(f"{path}/**/*", recursive=True)
+               if os.path.isfile(name) and re.search(r"[0-9A-F]{24}", os.path.basename(name)))
+
+
+def run_pitr(bench, server, levels, what):
+    fresh(bench, server)
+    pitr = Pitr(bench, server, f"{bench.directory}/drain/repository")
+    before = folder_bytes(pitr.repository)
+    seconds, count = time_drain(bench, server, pitr.settings() | levels)
+    stored = folder_bytes(pitr.repository) - before
+    bench.raw("drain", {"product": what, "segments": count, "seconds": seconds, "stored_bytes": stored,
+                        "archive": server.record("select * from pitr_archive")})
+    server.stop()
+    return count * SEGMENT / MIB / seconds, stored / MIB
+
+
+def run_backrest(bench, server):
+    fresh(bench, server)
+    shutil.rmtree(f"{bench.directory}/drain/backrest", ignore_errors=True)
+    backrest = BackRest(bench, server, f"{bench.directory}/drain/backrest")
+    bench.run("drain", backrest.command("stanza-create"))
+    seconds, count = time_drain(bench, server, backrest.settings())
+    stored = stored_wal(f"{backrest.directory}/repository/archive")
+    bench.raw("drain", {"product": "pgBackRest", "segments": count, "seconds": seconds, "stored_bytes": stored})
+    server.stop()
+    return count * SEGMENT / MIB / seconds, stored / MIB
+
+
+def zstd_benchmark(bench, files, level):
+    """The compressor alone, in memory, by its own benchmark: MiB/s of compression."""
+    output = bench.run("drain", ["zstd", f"-b{level}", f"-T{bench.plan.processes}", "-i3", "-q", *files], quiet=True)[1]
+    bench.raw("drain", f"$ zstd -b{level} -T{bench.plan.processes} -i3 -q {len(files)} segments\n{output.strip()}")
+    last = re.findall(r"([\d.]+) MB/s", output)
+    return float(last[-2]) * 1e6 / MIB
+
+
+def drain(bench):
+    server = make_backlog(bench)
+    segments = sorted(glob.glob(f"{bench.directory}/drain/data.template/pg_wal/" + "[0-9A-F]" * 24))
+    ready = set(os.listdir(f"{bench.directory}/drain/data.template/pg_wal/archive_status"))
+    segments = [name for name in segments if os.path.basename(name) + ".ready" in ready]
+    wal_ratio(bench, "data", segments[:: max(1, len(segments) // 16)])
+    level3 = {"pitr.compression_level": 3, "pitr.backlog_compression_level": 3}
+    runs = {
+        "pgBackRest, zst level 3": lambda: run_backrest(bench, server),
+        "pitr_ext, level 3": lambda: run_pitr(bench, server, level3, "level 3"),
+        "pitr_ext, default settings": lambda: run_pitr(bench, server, {}, "default settings"),
+    }
+    results = {name: [] for name in runs}
+    zstd = {1: [], 3: []}
+    for _ in range(bench.plan.pairs):
+        for level, values in zstd.items():
+            values.append(zstd_benchmark(bench, segments, level))
+        for name, run in runs.items():
+            results[name].append(run())
+    commands = {
+        "pgBackRest, zst level 3": f"archive_command = 'pgbackrest archive-push %p', archive-async=y, process-max={bench.plan.processes}, "
+                                   "compress-type=zst, compress-level=3; SIGHUP; until no .ready is left",
+        "pitr_ext, level 3": f"archive_library = 'pitr_ext', pitr.archive_workers = {bench.plan.processes}, pitr.compression_level = 3, "
+                             "pitr.backlog_compression_level = 3; SIGHUP; until no .ready is left",
+        "pitr_ext, default settings": f"the same with pitr.compression_level = 3, pitr.backlog_compression_level = 1",
+    }
+    for name, values in results.items():
+        bench.figure("drain", name, "MiB/s", [value[0] for value in values], commands[name], f"{len(segments)} segments")
+    for level, values in zstd.items():
+        bench.figure("drain", f"zstd -b{level} -T{bench.plan.processes}, in memory", "MiB/s", values,
+                     f"zstd -b{level} -T{bench.plan.processes} -i3 segments")
+    theirs = [value[0] for value in results["pgBackRest, zst level 3"]]
+    for name in ("pitr_ext, level 3", "pitr_ext, default settings"):
+        ours = [value[0] for value in results[name]]
+        bench.figure("drain", f"{name}, against pgBackRest", "times", [a / b for a, b in zip(ours, theirs)], "", "pair by pair")
+    bench.figure("drain", f"pitr_ext, level 3, against zstd -b3", "times",
+                 [a[0] / b for a, b in zip(results["pitr_ext, level 3"], zstd[3])], "", "pair by pair")
+    for name, values in results.items():
+        bench.figure("drain", f"{name}, stored", "MiB", [value[1] for value in values], "", f"of {len(segments) * 16} MiB")
+    shutil.rmtree(f"{bench.directory}/drain")

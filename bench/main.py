@@ -1,0 +1,38 @@
+"""Runs the figures that were asked for and writes the summary; started by bench/run, as an ordinary user."""
+import sys
+import traceback
+
+from drain import drain
+from harness import Bench, write_summary
+from restore import restore
+from snapshot import snapshot
+from throughput import throughput
+
+FIGURES = ("drain", "snapshot", "restore", "outage", "throughput")
+
+
+def main():
+    bench = Bench(*sys.argv[1:4])
+    wanted = sys.argv[4:] or list(FIGURES)
+    unknown = [name for name in wanted if name not in FIGURES]
+    if unknown:
+        print(f"bench: unknown figure: {' '.join(unknown)}; known are: {' '.join(FIGURES)}", file=sys.stderr)
+        return 2
+    work = [(name, run) for name, run in (("drain", drain), ("snapshot", snapshot), ("throughput", throughput)) if name in wanted]
+    both = [name for name in ("restore", "outage") if name in wanted]
+    if both:
+        work.append((" ".join(both), lambda bench: restore(bench, both)))
+    failed = 0
+    for name, run in work:
+        bench.say(f"== {name}")
+        try:
+            run(bench)
+        except Exception:   # one figure that cannot be taken must not cost the others
+            failed = 1
+            bench.raw("failures", f"{name}\n{traceback.format_exc()}")
+            print(traceback.format_exc(), file=sys.stderr, flush=True)
+        write_summary(bench)
+    return failed
+
+
+sys.exit(main())
