@@ -21,7 +21,7 @@ TEST(BlockSetTest, HoldsWhatAnOrdinarySetHolds) {
   BlockSet set;
   std::map<RelFork, std::set<std::uint32_t>> expected;
   // More relations than the table has room for at first, more blocks than the filter of repetitions.
-  for (int i = 0; i < 200000; i++) {
+  for (int i = 0; i < 60000; i++) {
     RelFork relation;
     relation.database = static_cast<std::uint32_t>(random() % 3);
     relation.relation = static_cast<std::uint32_t>(random() % 500);

@@ -28,7 +28,7 @@ TEST(PayloadTest, ContinuationsEndWhereTheirBytesEnd) {
 }
 
 TEST(PayloadTest, ContinuationsEndWhereTheBuilderPutTheirEnds) {
-  for (std::uint32_t total = 64; total < 40000; total += 1234) {
+  for (std::uint32_t total = 64; total < 40000; total += 4321) {
     const RootIdentity root = TestRoot();
     WalBuilder wal(root, 1, {3 * kMiB});
     wal.FillTo({4 * kMiB - 40}).Filler(total / 8 * 8);
