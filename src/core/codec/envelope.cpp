@@ -369,8 +369,8 @@ class EnvelopeStream {
   Status AddPayload(ByteView payload) {
     payload_hash_.Update(payload);
     // In small steps: a zstd block of 4 bytes can hold 128 KiB of zeros (as the end of a .partial is), so
-    // this many bytes become 16 MiB at most.
-    constexpr std::size_t kStep = 512;
+    // this many bytes become 4 MiB at most.
+    constexpr std::size_t kStep = 128;
     while (!payload.empty()) {
       const ByteView step = payload.first(std::min(kStep, payload.size()));
       payload = payload.subspan(step.size());

@@ -1,12 +1,12 @@
-// Numbered catalogue objects; the rules are in README.md 2. Invariant: a number is made once. An update that
-// returned OK is in every later document, because the number it took is the next one of what it read and no
-// number is free twice: the last kKept are never removed, and an updater that slept through more than
-// that notices (CheckStillChained).
+// Numbered catalogue objects; the rules are in README.md 2. Invariant: an update that returned OK is in every
+// later document. The number that it took is the next one of what it read, and a number is free twice only
+// when it was used and removed while the updater slept, which it notices afterwards (IsInHistory).
 #include "core/repo/catalogue.h"
 
 #include <algorithm>
 
 #include "core/base/fault.h"
+#include "core/base/hash.h"
 #include "core/codec/envelope.h"
 #include "core/repo/layout.h"
 
@@ -15,6 +15,9 @@ namespace pitr {
 namespace {
 
 constexpr std::uint64_t kKept = 16;
+// Member of a document: the ids of the last updates, oldest first. Callers never see it.
+constexpr std::string_view kUpdateIds = "update_ids";
+constexpr std::uint64_t kRememberedIds = 64;
 constexpr std::uint64_t kMaxDocument = kMaxJsonSize;
 constexpr int kCompressionLevel = 3;
 // Each lost race means that another update got through, so this many in a row is a fault of the store.
@@ -56,10 +59,14 @@ Result<Json> ReadNumber(Repository* repo, std::string_view kind, std::uint64_t n
   return ParseJson(AsText(bytes), What(kind, number));
 }
 
+Status CheckObject(const Json& json, std::string_view kind) {
+  return json.is_object() ? Status::Ok()
+                          : Status(Code::kInternal, "what is to be stored in catalogue \"" +
+                                                        std::string(kind) + "\" is no JSON object");
+}
+
 Status PutNumber(Repository* repo, std::string_view kind, std::uint64_t number, const Json& json) {
-  if (!json.is_object()) {
-    return Status(Code::kInternal, What(kind, number) + " would not be a JSON object");
-  }
+  PITR_RETURN_IF_ERROR(CheckObject(json, kind));
   PITR_FAULT("catalogue.before_put");
   PITR_RETURN_IF_ERROR(WriteEnvelope(repo->store(), layout::CatalogName(kind, number),
                                      ObjectKind::kText, kCompressionLevel,
@@ -69,19 +76,60 @@ Status PutNumber(Repository* repo, std::string_view kind, std::uint64_t number, 
   return Status::Ok();
 }
 
-// After `base` + 1 was put. While `base` is there, no number above it has ever been removed, so ours was new.
-// Otherwise we slept while more than kKept updates went by: our number may be one that was used and
-// removed before, which nobody will read again.
-Status CheckStillChained(Repository* repo, std::string_view kind, std::uint64_t base) {
-  if (base > 0) {
-    Result<ObjectStat> found = repo->store()->Stat(layout::CatalogName(kind, base));
-    if (found.ok() || found.status().code() != Code::kNotFound) {
-      return found.ok() ? Status::Ok() : std::move(found).status();
+// The newest document with the ids of its updates.
+Result<Json> ReadWithIds(Repository* repo, std::string_view kind, std::uint64_t* number) {
+  for (int attempt = 1;; attempt++) {
+    PITR_ASSIGN_OR_RETURN(const std::uint64_t newest, NewestNumber(repo, kind));
+    if (number != nullptr) {
+      *number = newest;
+    }
+    if (newest == 0) {
+      return Json::object();
+    }
+    Result<Json> document = ReadNumber(repo, kind, newest);
+    // Not there any more: so many newer ones came meanwhile.
+    if (document.ok() || document.status().code() != Code::kNotFound) {
+      return document;
+    }
+    if (attempt == kAttempts) {
+      return Status(Code::kCorrupt, What(kind, newest) + " is listed but not there");
     }
   }
+}
+
+// Adds the id of this update to the last ones and gives it back.
+Result<std::string> AddUpdateId(Json* document) {
+  PITR_ASSIGN_OR_RETURN(const Bytes random, RandomBytes(8));
+  Json ids = Json::array();
+  if (const Json* earlier = JsonArray(*document, kUpdateIds)) {
+    const std::size_t skipped =
+        earlier->size() < kRememberedIds ? 0 : earlier->size() + 1 - kRememberedIds;
+    for (std::size_t i = skipped; i < earlier->size(); i++) {
+      ids.push_back((*earlier)[i]);
+    }
+  }
+  ids.push_back(ToHex(random));
+  (*document)[std::string(kUpdateIds)] = std::move(ids);
+  return ToHex(random);
+}
+
+// Whether the document that was put as `base` + 1 is what the newest one descends from. Numbers up to the newest
+// less kKept are removed, so as long as the newest is not farther, `base` + 1 was never free before. Otherwise it
+// may have been used and removed, and ours is one that nobody will ever read: the newest document tells.
+Result<bool> IsInHistory(Repository* repo, std::string_view kind, std::uint64_t base,
+                         const std::string& update_id) {
   PITR_ASSIGN_OR_RETURN(const std::vector<std::uint64_t> numbers, NumbersAfter(repo, kind, base));
   if (numbers.empty() || numbers.back() <= base + kKept) {
-    return Status::Ok();
+    return true;
+  }
+  std::uint64_t newest = 0;
+  PITR_ASSIGN_OR_RETURN(const Json document, ReadWithIds(repo, kind, &newest));
+  const Json* ids = JsonArray(document, kUpdateIds);
+  if (ids != nullptr && std::find(ids->begin(), ids->end(), Json(update_id)) != ids->end()) {
+    return true;
+  }
+  if (newest <= base + kRememberedIds) {
+    return false;
   }
   return Status(Code::kInUse, "catalogue \"" + std::string(kind) +
                                   "\" changed too often while it was being updated")
@@ -107,39 +155,32 @@ void RemoveOld(Repository* repo, std::string_view kind, std::uint64_t newest) {
 }  // namespace
 
 Result<Json> ReadDocument(Repository* repo, std::string_view kind, std::uint64_t* number) {
-  for (int attempt = 1;; attempt++) {
-    PITR_ASSIGN_OR_RETURN(const std::uint64_t newest, NewestNumber(repo, kind));
-    if (number != nullptr) {
-      *number = newest;
-    }
-    if (newest == 0) {
-      return Json::object();
-    }
-    Result<Json> document = ReadNumber(repo, kind, newest);
-    // Not there any more: so many newer ones came meanwhile.
-    if (document.ok() || document.status().code() != Code::kNotFound) {
-      return document;
-    }
-    if (attempt == kAttempts) {
-      return Status(Code::kCorrupt, What(kind, newest) + " is listed but not there");
-    }
-  }
+  PITR_ASSIGN_OR_RETURN(Json document, ReadWithIds(repo, kind, number));
+  document.erase(std::string(kUpdateIds));
+  return document;
 }
 
 Status UpdateDocument(Repository* repo, std::string_view kind,
                       const std::function<Status(Json*)>& change) {
   for (int attempt = 1; attempt <= kAttempts; attempt++) {
     std::uint64_t base = 0;
-    PITR_ASSIGN_OR_RETURN(Json document, ReadDocument(repo, kind, &base));
+    PITR_ASSIGN_OR_RETURN(Json document, ReadWithIds(repo, kind, &base));
+    Json ids = std::move(document[std::string(kUpdateIds)]);
+    document.erase(std::string(kUpdateIds));
     PITR_RETURN_IF_ERROR(change(&document));
+    PITR_RETURN_IF_ERROR(CheckObject(document, kind));
+    document[std::string(kUpdateIds)] = std::move(ids);
+    PITR_ASSIGN_OR_RETURN(const std::string update_id, AddUpdateId(&document));
     Status status = PutNumber(repo, kind, base + 1, document);
     if (status.code() == Code::kAlreadyExists) {
       continue;
     }
     PITR_RETURN_IF_ERROR(status);
-    PITR_RETURN_IF_ERROR(CheckStillChained(repo, kind, base));
-    RemoveOld(repo, kind, base + 1);
-    return Status::Ok();
+    PITR_ASSIGN_OR_RETURN(const bool is_done, IsInHistory(repo, kind, base, update_id));
+    if (is_done) {
+      RemoveOld(repo, kind, base + 1);
+      return Status::Ok();
+    }
   }
   return Status(Code::kInUse,
                 "catalogue \"" + std::string(kind) + "\" is being changed all the time");

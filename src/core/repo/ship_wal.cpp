@@ -1,6 +1,8 @@
 // Ships WAL files: one pass over the file, in which it is checked, indexed, compressed and hashed. README.md 3
 // has the order of writes. Invariant: OK means that the repository holds, durably and under this name, exactly
 // the bytes that were read, and that they are WAL of this root line at this address.
+#include "core/repo/wal_archive.h"
+
 #include <fcntl.h>
 
 #include <algorithm>
@@ -10,7 +12,6 @@
 #include "core/codec/envelope.h"
 #include "core/repo/layout.h"
 #include "core/repo/same_content.h"
-#include "core/repo/wal_archive.h"
 #include "core/types/timeline.h"
 
 namespace pitr {

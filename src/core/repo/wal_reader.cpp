@@ -1,10 +1,11 @@
 // Reads WAL out of the repository, through the lines of history. Invariant: "not found" is said only when every
 // place where the segment could be has answered that it is not there.
+#include "core/repo/wal_archive.h"
+
 #include <algorithm>
 
 #include "core/codec/envelope.h"
 #include "core/repo/layout.h"
-#include "core/repo/wal_archive.h"
 
 namespace pitr {
 

@@ -1,4 +1,6 @@
 // The other half of local_store: names, listings and removal.
+#include "core/store/local_store.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -9,7 +11,6 @@
 #include <ctime>
 
 #include "core/store/local_names.h"
-#include "core/store/local_store.h"
 
 namespace pitr {
 
@@ -213,10 +214,12 @@ Status LocalStore::Remove(const std::string& name) {
   PITR_RETURN_IF_ERROR(local::CheckObjectName(name));
   const std::string path = PathOf(name);
   // Opened before, so that the name's absence can be synced even when the folder goes with it.
-  Result<File> folder = File::Open(DirectoryName(path), O_RDONLY | O_DIRECTORY);
-  if (!folder.ok()) {
-    return folder.status().code() == Code::kNotFound ? CheckRoot() : std::move(folder).status();
+  const int fd = ::open(DirectoryName(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) {
+    Status status = ErrorFor(errno, "remove", name);
+    return status.code() == Code::kNotFound ? Status::Ok() : status;
   }
+  File folder(fd);
   if (::unlink(path.c_str()) != 0) {
     // EISDIR: a folder is no object. ENOENT may be a removal by another process that is not synced yet.
     if (errno != ENOENT && errno != EISDIR) {
@@ -224,7 +227,7 @@ Status LocalStore::Remove(const std::string& name) {
     }
     PITR_RETURN_IF_ERROR(CheckRoot());
   }
-  PITR_RETURN_IF_ERROR(folder->Sync());
+  PITR_RETURN_IF_ERROR(folder.Sync());
   RemoveEmptyFolders(name);
   return Status::Ok();
 }
