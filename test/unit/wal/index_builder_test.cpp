@@ -171,14 +171,14 @@ TEST_F(IndexBuilderTest, InputThatEndsEarlyIsPartialWhereverItEnds) {
   const Bytes bytes = wal.Bytes();
   const std::size_t written = wal.last_end() - begin;
   std::uint64_t before = 0;
-  for (std::size_t size = 0; size < written + 100; size += 247) {
+  for (std::size_t size = 0; size < written; size += 247) {
     const SegmentIndex index = MustBuild(ByteView(bytes).first(size));
     EXPECT_TRUE(index.partial);
     EXPECT_FALSE(index.tail.present);
     EXPECT_GE(index.records, before);
     before = index.records;
   }
-  EXPECT_EQ(before, 80U);
+  EXPECT_EQ(MustBuild(ByteView(bytes).first(written)).records, 80U);
 }
 
 TEST_F(IndexBuilderTest, AnEmptySegmentIsPartialAndEmpty) {
