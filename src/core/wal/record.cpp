@@ -165,7 +165,7 @@ bool DecodeTransactionEnd(const RecordHeader& header, const RecordBody& body,
   if (p == nullptr) {
     return false;
   }
-  out->time = FromPostgresTime(static_cast<std::int64_t>(Load64(p)));
+  out->time = LoadTime(p);
   if ((header.info & xact::kHasInfo) == 0) {
     return true;
   }

@@ -64,6 +64,11 @@ inline RelFork LoadRelation(const std::uint8_t* p, std::uint8_t fork) {
   return {Load32(p), Load32(p + 4), Load32(p + 8), fork};
 }
 
+// REQUIRES: 8 bytes at p. As FromPostgresTime, but any bytes may stand there: the sum wraps.
+inline Timestamp LoadTime(const std::uint8_t* p) {
+  return {static_cast<std::int64_t>(Load64(p) + static_cast<std::uint64_t>(kPostgresEpochMicros))};
+}
+
 // What a commit or abort record says, in the order of ParseCommitRecord (xactdesc.c, 15).
 struct TransactionEnd {
   Timestamp time;

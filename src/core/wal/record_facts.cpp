@@ -6,10 +6,6 @@ namespace pitr::wal {
 
 namespace {
 
-Timestamp LoadTime(const std::uint8_t* p) {
-  return FromPostgresTime(static_cast<std::int64_t>(Load64(p)));
-}
-
 // The bytes before the first zero, or all.
 std::string TextUntilZero(ByteView bytes) {
   const std::string_view text = AsText(bytes);
