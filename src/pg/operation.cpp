@@ -230,7 +230,8 @@ Result<OperationSlot> WaitForOperation(const std::string& id, bool cancel_with_m
   for (;;) {
     const std::optional<OperationSlot> slot = FindOperation(id);
     if (!slot) return Status(Code::kNotFound, "operation \"" + id + "\" is not running");
-    const bool ready = stop_at_exchange && slot->state == OperationState::kExchanging;
+    // kExchanging alone says that a cancel comes too late; the row is there once it is published.
+    const bool ready = stop_at_exchange && slot->state == OperationState::kExchanging && slot->result_size > 0;
     const bool late = timeout_micros && (SystemClock().MonotonicMillis() - started) * 1000 >= *timeout_micros;
     if (IsOver(*slot) || ready || late) return *slot;
     // A worker that died without a word (it never came up, or was killed before it could say so).
