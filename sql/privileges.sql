@@ -1,0 +1,25 @@
+-- EXECUTE is the right: nobody has it but superusers, and monitors for what only looks.
+CREATE EXTENSION IF NOT EXISTS pitr_ext;
+CREATE ROLE pitr_nobody;
+CREATE ROLE pitr_watcher IN ROLE pg_monitor;
+\set VERBOSITY sqlstate
+SET ROLE pitr_nobody;
+SELECT * FROM pitr_status;
+SELECT * FROM pitr_restore_window();
+SELECT * FROM pitr_plan_restore('yesterday');
+SELECT * FROM pitr_restore_branch('yesterday');
+SELECT * FROM pitr_undo_restore();
+SELECT * FROM pitr_create_snapshot();
+SELECT * FROM pitr_check();
+RESET ROLE;
+SET ROLE pitr_watcher;
+SELECT count(*) FROM pitr_status;
+SELECT count(*) > 0 AS branches FROM pitr_branches;
+SELECT count(*) >= 0 AS operations FROM pitr_operations;
+SELECT count(*) FROM pitr_archive;
+SELECT count(*) FROM pitr_plan_restore('yesterday');
+SELECT * FROM pitr_restore_branch('yesterday');
+SELECT * FROM pitr_delete_branch('main');
+RESET ROLE;
+\set VERBOSITY default
+DROP ROLE pitr_nobody, pitr_watcher;

@@ -1,0 +1,22 @@
+-- Settings: reserved prefix, ranges, check hooks that name the place.
+SHOW pitr.archive_workers;
+SHOW pitr.archive_look_ahead;
+SHOW pitr.compression_level;
+SHOW pitr.backlog_compression_level;
+SHOW pitr.snapshot_compression_level;
+SHOW pitr.snapshot_workers;
+SHOW pitr.restore_workers;
+SHOW pitr.wal_read_ahead;
+SHOW pitr.operation_lock_timeout;
+SHOW pitr.terminate_timeout;
+SHOW pitr.undo_directory_retention;
+SHOW pitr.log_operations;
+SET pitr.operation_lock_timeout = '5s';
+SHOW pitr.operation_lock_timeout;
+SET pitr.operation_lock_timeout = -1;
+SET pitr.no_such_setting = 1;
+ALTER SYSTEM SET pitr.repository = 'relative/path';
+ALTER SYSTEM SET pitr.branch_directory = 'relative/path';
+ALTER SYSTEM SET pitr.recovery_settings = 'work_mem=1MB; nonsense';
+ALTER SYSTEM SET pitr.compression_level = 20;
+ALTER SYSTEM SET pitr.archive_workers = 17;
