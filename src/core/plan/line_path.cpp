@@ -46,7 +46,7 @@ std::vector<PathPart> PartsOf(const TimelineHistory& history) {
   const auto add = [&](TimelineId timeline) {
     PathPart part;
     part.timeline = timeline;
-    if (history.RangeOf(timeline, &part.begin, &part.end) && part.begin != part.end) {
+    if (history.RangeOf(timeline, &part.begin, &part.end) && !part.IsEmpty()) {
       parts.push_back(part);
     }
   };

@@ -13,6 +13,7 @@ namespace pitr {
 struct PathPart {
   TimelineId timeline = 0;
   Lsn begin, end;
+  bool IsEmpty() const { return end.valid() && begin == end; }
   bool Contains(Lsn lsn) const { return begin <= lsn && (!end.valid() || lsn < end); }
 };
 

@@ -57,8 +57,10 @@ Result<std::pair<Lsn, Lsn>> LineHistory::LastRecordEndingAt(Lsn lsn) const {
       }
     }
   }
-  return Status(Code::kOutsideWindow, "no record that ends at or before " + lsn.ToString() +
-                                          " is held of branch \"" + name() + "\"");
+  const Code code = stretch == 0 ? Code::kOutsideWindow : Code::kGap;
+  return Status(code, "no record that ends at or before " + lsn.ToString() +
+                          " is held: the WAL of branch \"" + name() + "\" begins at " +
+                          state_->stretches[stretch].begin.ToString());
 }
 
 Result<std::optional<Xid>> LineHistory::XidOfRecordAt(Lsn start) const {

@@ -66,24 +66,34 @@ Result<ResolvedTarget> OfLsn(const LineHistory& line, const std::vector<LineSnap
   if (!IsReached(snapshots, AsEnd(lsn, size))) {
     return NoSnapshotReaches(line, snapshots, lsn.ToString());
   }
+  const std::vector<Stretch>& all = line.stretches();
   const Result<std::size_t> stretch = line.StretchAt(lsn);
   if (!stretch.ok()) {
     if (stretch.status().code() != Code::kGap) {
       return BeyondTheEnd(line, snapshots, lsn);
     }
-    const std::vector<Stretch>& all = line.stretches();
     const auto after =
         std::find_if(all.begin(), all.end(), [&](const Stretch& held) { return held.begin > lsn; });
     return InGap(line, snapshots, stretch.status().message(), (after - 1)->end, after->begin);
   }
+  if (!inclusive) {
+    return EndingAt(line, lsn);
+  }
+  PITR_ASSIGN_OR_RETURN(const std::optional<CommitAt> at, line.EventStartingAt(lsn));
+  if (at.has_value()) {
+    return TargetOf(line, at->event);
+  }
+  if (lsn > all[*stretch].end && *stretch + 1 < all.size()) {
+    // The place behind the last page before a gap: what begins there is not held.
+    return InGap(line, snapshots,
+                 lsn.ToString() + " begins a gap of the WAL of branch \"" + line.name() + "\"",
+                 all[*stretch].end, all[*stretch + 1].begin);
+  }
   PITR_ASSIGN_OR_RETURN(const Borders borders, line.LastRecordEndingAt(lsn));
-  if (inclusive) {
-    // The record behind it starts at or before the LSN or not at all; taken when it is a moment of its own.
-    PITR_ASSIGN_OR_RETURN(const std::optional<CommitAt> event,
-                          line.EventStartingAt(borders.second));
-    if (event.has_value() && event->event.start <= AsStart(lsn, size)) {
-      return TargetOf(line, event->event);
-    }
+  // The record behind it starts before the LSN, or not at all; taken when it is a moment of its own.
+  PITR_ASSIGN_OR_RETURN(const std::optional<CommitAt> over, line.EventStartingAt(borders.second));
+  if (over.has_value() && over->event.start <= AsStart(lsn, size)) {
+    return TargetOf(line, over->event);
   }
   return TargetOf(line, borders);
 }
