@@ -9,6 +9,7 @@
 
 extern "C" {
 #include "storage/lwlock.h"
+#include "utils/memutils.h"
 }
 
 namespace pitr::pg {
@@ -55,17 +56,30 @@ void LogAndDrop(Outcome outcome, const Report& report, int level) noexcept {
     QuietLog(level, report.message, report.detail, report.hint);
     return;
   }
+  // Not EmitErrorReport: that would go to a client as an ERROR, which the statement then does not end with.
   HOLD_INTERRUPTS();
+  ErrorData* error = nullptr;
   try {
-    Call([] { EmitErrorReport(); });
+    error = Call([] {
+      if (CurrentMemoryContext == ErrorContext) {
+        MemoryContextSwitchTo(TopMemoryContext);
+      }
+      return CopyErrorData();
+    });
   } catch (const ErrorInFlight&) {
-    // Dropped with the one that could not be shown.
+    // Dropped with the one that could not be copied.
   }
   FlushErrorState();
   // As every error handler of the server ends: no lock, nothing held (pgarch.c of 17).
   LWLockReleaseAll();
   InterruptHoldoffCount = 0;
   QueryCancelHoldoffCount = 0;
+  if (error != nullptr) {
+    QuietLog(level, error->message, error->detail, error->hint);
+    FreeErrorData(error);
+  } else {
+    QuietLog(level, "an error could not be reported", nullptr, nullptr);
+  }
 }
 
 void CheckInterrupts() {

@@ -22,19 +22,7 @@ bool IsAscii(const char* text) {
                      [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-void MaskNonAscii(char* text) {
-  char* out = text;
-  for (const char* in = text; *in != '\0'; in++) {
-    if (static_cast<unsigned char>(*in) < 0x80) {
-      *out++ = *in;
-    } else if (!IsContinuation(*in)) {
-      *out++ = '?';
-    }
-  }
-  *out = '\0';
-}
-
-// `conversion`: from UTF-8 to the encoding of the database, or InvalidOid.
+// `conversion`: from UTF-8 to the encoding of the database, or InvalidOid. What it cannot bring over becomes '?'.
 void ConvertInPlace(Oid conversion, char* text, std::size_t size) {
   if (IsAscii(text)) {
     return;
@@ -42,17 +30,27 @@ void ConvertInPlace(Oid conversion, char* text, std::size_t size) {
   // A source of 4 KiB at most, in a frame that may be jumped over.
   char source[sizeof(Report::detail)];
   CopyText(text, source, sizeof source);
-  const int length = static_cast<int>(std::strlen(source));
-  if (OidIsValid(conversion)) {
-    const int used = pg_do_encoding_conversion_buf(
-        conversion, PG_UTF8, GetDatabaseEncoding(), reinterpret_cast<unsigned char*>(source),
-        length, reinterpret_cast<unsigned char*>(text), static_cast<int>(size), true);
-    if (used == length) {
-      return;
+  char* in = source;
+  char* out = text;
+  char* const end = text + size - 1;
+  while (*in != '\0' && out < end) {
+    if (OidIsValid(conversion)) {
+      in += pg_do_encoding_conversion_buf(
+          conversion, PG_UTF8, GetDatabaseEncoding(), reinterpret_cast<unsigned char*>(in),
+          static_cast<int>(std::strlen(in)), reinterpret_cast<unsigned char*>(out),
+          static_cast<int>(end - out + 1), true);
+      out += std::strlen(out);
     }
+    // The conversion stopped here, if not at the end.
+    if (*in == '\0' || out == end) {
+      break;
+    }
+    *out++ = static_cast<unsigned char>(*in) < 0x80 ? *in : '?';
+    do {
+      in++;
+    } while (IsContinuation(*in));
   }
-  CopyText(source, text, size);
-  MaskNonAscii(text);
+  *out = '\0';
 }
 
 }  // namespace
