@@ -1,5 +1,7 @@
 -- What the extension installs: every function described, nothing open to PUBLIC, monitors may look.
+SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pitr_ext;
+RESET client_min_messages;
 SELECT p.proname, count(*) FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e'
   JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pitr_ext' GROUP BY 1 ORDER BY 1;
 SELECT p.oid::regprocedure AS without_comment FROM pg_proc p WHERE p.proname LIKE 'pitr\_%'

@@ -1,5 +1,7 @@
 -- EXECUTE is the right: nobody has it but superusers, and monitors for what only looks.
+SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pitr_ext;
+RESET client_min_messages;
 CREATE ROLE pitr_nobody;
 CREATE ROLE pitr_watcher IN ROLE pg_monitor;
 \set VERBOSITY sqlstate
