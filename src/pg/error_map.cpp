@@ -22,33 +22,45 @@ bool IsAscii(const char* text) {
                      [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-// `conversion`: from UTF-8 to the encoding of the database, or InvalidOid. What it cannot bring over becomes '?'.
+// One character of UTF-8 in the encoding of the database; false when it has none. `conversion` may be InvalidOid.
+bool ConvertCharacter(Oid conversion, const char* in, int length, char* out, int out_size) {
+  char copy[8];
+  if (!OidIsValid(conversion) || static_cast<std::size_t>(length) >= sizeof copy) {
+    return false;
+  }
+  std::memcpy(copy, in, static_cast<std::size_t>(length));
+  copy[length] = '\0';
+  return pg_do_encoding_conversion_buf(
+             conversion, PG_UTF8, GetDatabaseEncoding(), reinterpret_cast<unsigned char*>(copy),
+             length, reinterpret_cast<unsigned char*>(out), out_size, true) == length;
+}
+
 void ConvertInPlace(Oid conversion, char* text, std::size_t size) {
   if (IsAscii(text)) {
     return;
   }
-  // A source of 4 KiB at most, in a frame that may be jumped over.
+  // 4 KiB at most, in a frame that may be jumped over.
   char source[sizeof(Report::detail)];
   CopyText(text, source, sizeof source);
-  char* in = source;
   char* out = text;
-  char* const end = text + size - 1;
-  while (*in != '\0' && out < end) {
-    if (OidIsValid(conversion)) {
-      in += pg_do_encoding_conversion_buf(
-          conversion, PG_UTF8, GetDatabaseEncoding(), reinterpret_cast<unsigned char*>(in),
-          static_cast<int>(std::strlen(in)), reinterpret_cast<unsigned char*>(out),
-          static_cast<int>(end - out + 1), true);
-      out += std::strlen(out);
+  for (const char* in = source; *in != '\0';) {
+    const char* next = in + 1;
+    while (IsContinuation(*next)) {
+      next++;
     }
-    // The conversion stopped here, if not at the end.
-    if (*in == '\0' || out == end) {
+    char converted[64] = {*in, '\0'};
+    if (static_cast<unsigned char>(*in) >= 0x80 &&
+        !ConvertCharacter(conversion, in, static_cast<int>(next - in), converted,
+                          sizeof converted)) {
+      std::strcpy(converted, "?");
+    }
+    const std::size_t length = std::strlen(converted);
+    if (static_cast<std::size_t>(out - text) + length >= size) {
       break;
     }
-    *out++ = static_cast<unsigned char>(*in) < 0x80 ? *in : '?';
-    do {
-      in++;
-    } while (IsContinuation(*in));
+    std::memcpy(out, converted, length);
+    out += length;
+    in = next;
   }
   *out = '\0';
 }
