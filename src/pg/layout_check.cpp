@@ -13,6 +13,7 @@ extern "C" {
 #include "catalog/storage_xlog.h"
 #include "commands/dbcommands_xlog.h"
 #include "storage/sinval.h"
+#include "utils/memutils.h"
 }
 
 namespace pitr::pg {
@@ -48,7 +49,10 @@ static_assert(w::record::kResourceManager == offsetof(XLogRecord, xl_rmid));
 static_assert(w::record::kCrc == offsetof(XLogRecord, xl_crc));
 static_assert(w::record::kHeader == SizeOfXLogRecord);
 #ifdef XLogRecordMaxSize
-static_assert(w::record::kMaxLength == XLogRecordMaxSize);
+static_assert(w::record::kMaxLength >= XLogRecordMaxSize);
+#endif
+#ifdef MaxAllocSize
+static_assert(w::record::kMaxLength == MaxAllocSize);
 #endif
 static_assert(w::record::kInfoMask == XLR_RMGR_INFO_MASK);
 static_assert(w::record::kSpecialRelationUpdate == XLR_SPECIAL_REL_UPDATE);

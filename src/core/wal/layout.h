@@ -88,8 +88,9 @@ inline constexpr std::size_t kInfo = 16;             // uint8 xl_info
 inline constexpr std::size_t kResourceManager = 17;  // uint8 xl_rmid
 inline constexpr std::size_t kCrc = 20;              // uint32 xl_crc, over [24, total) then [0, 20)
 inline constexpr std::size_t kHeader = 24;           // SizeOfXLogRecord
-// XLogRecordMaxSize (16+: 1020 MiB); 15 has no constant but cannot read more than MaxAllocSize.
-inline constexpr std::uint32_t kMaxLength = 1020U << 20;
+// utils/memutils.h (15) MaxAllocSize: no server reads a longer record. 16+ write no more than
+// XLogRecordMaxSize, 1020 MiB, but what a server of 15 wrote beyond that is still a record.
+inline constexpr std::uint32_t kMaxLength = 0x3FFFFFFF;
 
 inline constexpr std::uint8_t kInfoMask = 0xF0;               // XLR_RMGR_INFO_MASK
 inline constexpr std::uint8_t kSpecialRelationUpdate = 0x01;  // XLR_SPECIAL_REL_UPDATE
@@ -133,7 +134,7 @@ inline constexpr std::uint8_t kCheckpointShutdown = 0x00, kCheckpointOnline = 0x
                               kParameterChange = 0x60, kRestorePoint = 0x70, kEndOfRecovery = 0x90;
 // struct CheckPoint: redo 0, ThisTimeLineID 8, PrevTimeLineID 12; 17+ differs only behind those.
 inline constexpr std::size_t kCheckpointMin = 16;
-// struct xl_end_of_recovery: end_time 0, ThisTimeLineID 8, PrevTimeLineID 12 (18: wal_level behind).
+// struct xl_end_of_recovery: end_time 0, ThisTimeLineID 8, PrevTimeLineID 12 (17+: wal_level behind).
 inline constexpr std::size_t kEndOfRecoveryMin = 16;
 // struct xl_parameter_change: six int32, two bool.
 inline constexpr std::size_t kParameterChangeMin = 26;

@@ -256,6 +256,25 @@ TEST(IndexCodecTest, TheIndexOfAPgbenchSegmentIsBelowTwoPercent) {
   EXPECT_LT(EncodeIndex(*index).size(), (4U << 20) / 50);
 }
 
+TEST(IndexCodecTest, TheExampleOfTheFormatPageIsRight) {
+  const RootIdentity root = TestRoot();
+  WalBuilder wal(root, 1, SegmentStart(3, root.segment_size));
+  wal.BlockTouch(kTable, 7).BlockTouch(kTable, 8).BlockTouch(kTable, 300);
+  wal.Commit(730, kNoon).Switch();
+  IndexBuilder builder({root, {1, 3}});
+  ASSERT_TRUE(builder.Add(wal.Bytes()).ok());
+  const auto index = builder.Finish();
+  ASSERT_TRUE(index.ok());
+  Bytes body;
+  WriteIndexBody(*index, &body);
+  EXPECT_EQ(ToHex(body), "0180022801b40b80c0b1fbad81a20601fe190a80800200030700a30200000000000000");
+  EXPECT_EQ(ToHex(ByteView(EncodeIndex(*index)).first(kPackedSizeAt)),
+            "50574958010000004ef3ec39359adb620f0010d100001000010000000300000000000000"
+            "280030000000000028013000000000000000400000000000000000000000000000"
+            "30b66f054406000030b66f0544060005000000010000000100000000000000010000002300"
+            "0000");
+}
+
 // The twin in words comes first: when the two differ, it says where. PITR_UPDATE_GOLDEN=1 writes both, for a
 // new version of the format only: a golden file that was published is never written again.
 TEST(IndexGoldenTest, TodaysWriterMakesVersion1AndTodaysReaderReadsIt) {
