@@ -1,0 +1,178 @@
+# What the TAP tests share: servers with the extension, recording and comparing their contents, restores, faults, log scans.
+package PitrTest;
+
+use strict;
+use warnings FATAL => 'all';
+use Exporter 'import';
+use File::Temp ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+our @EXPORT = qw(pitr_node poll_until contents restore undo wait_operation dump_of arm_fault clear_faults fault_file
+  repository_of unexpected_log_lines psql_row);
+
+my $faults = File::Temp->newdir('pitr-faults-XXXXXX', TMPDIR => 1);
+chmod 0755, "$faults";
+
+# The file that every server started from here on reads at its fault points.
+sub fault_file { return "$faults/armed"; }
+
+# arm_fault('exchange.before_cut kill') adds a line; the format is that of src/core/base/fault.h.
+sub arm_fault
+{
+	my @lines = @_;
+	my $old = -e fault_file() ? PostgreSQL::Test::Utils::slurp_file(fault_file()) : '';
+	_write_faults($old . join('', map { "$_\n" } @lines));
+}
+
+sub clear_faults { _write_faults(''); }
+
+sub _write_faults
+{
+	my ($text) = @_;
+	my $new = fault_file() . '.new';
+	open(my $file, '>', $new) or die "$new: $!";
+	print $file $text;
+	close $file;
+	rename $new, fault_file() or die "rename: $!";
+}
+
+sub repository_of { my ($node) = @_; return $node->basedir . '/repository'; }
+
+# pitr_node('name', conf => "…", wait => 1): a running server that archives to its own repository, with the extension in
+# database postgres; by default its first snapshot is waited for.
+sub pitr_node
+{
+	my ($name, %options) = @_;
+	$ENV{PITR_FAULT_FILE} = fault_file();
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init(%{ $options{init} // {} });
+	my $repository = $options{repository} // repository_of($node);
+	mkdir $repository, 0700 unless -d $repository;
+	$node->append_conf('postgresql.conf', <<"CONF");
+shared_preload_libraries = 'pitr_ext'
+wal_level = replica
+archive_mode = on
+archive_library = 'pitr_ext'
+max_wal_senders = 5
+pitr.repository = '$repository'
+restart_after_crash = on
+log_line_prefix = '%m [%p] %b '
+CONF
+	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
+	return $node if defined $options{start} && !$options{start};
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION pitr_ext');
+	if (!defined $options{wait} || $options{wait})
+	{
+		poll_until($node, 'SELECT can_restore FROM pitr_status', 't') or die 'no first snapshot';
+	}
+	return $node;
+}
+
+# Asks until the answer is $wanted; connection failures count as another answer.
+sub poll_until
+{
+	my ($node, $sql, $wanted, $seconds) = @_;
+	my $give_up = time + ($seconds // 60);
+	my $answer = '';
+	while (time < $give_up)
+	{
+		my ($rc, $out) = $node->psql('postgres', $sql);
+		return 1 if defined $rc && $rc == 0 && $out eq $wanted;
+		$answer = $out;
+		sleep 0.05;
+	}
+	diag("waited for \"$wanted\" from: $sql\nlast answer: \"$answer\"");
+	return 0;
+}
+
+# Every user table of every database: its row count and a hash of its ordered rows. Compared as text.
+sub contents
+{
+	my ($node) = @_;
+	my $text = '';
+	my $databases = $node->safe_psql('postgres', 'SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1');
+	foreach my $database (split /\n/, $databases)
+	{
+		my $tables = $node->safe_psql($database, <<'SQL');
+SELECT c.oid::regclass FROM pg_class c WHERE c.relkind = 'r' AND c.relpersistence = 'p'
+  AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) ORDER BY 1::text
+SQL
+		foreach my $table (split /\n/, $tables)
+		{
+			my $row = $node->safe_psql($database,
+				"SELECT count(*), md5(coalesce(string_agg(t::text, '\n' ORDER BY t::text), '')) FROM $table t");
+			$text .= "$database $table $row\n";
+		}
+	}
+	return $text;
+}
+
+# pg_dumpall without what any recovery may change.
+sub dump_of
+{
+	my ($node) = @_;
+	my ($out, $err);
+	IPC::Run::run([ 'pg_dumpall', '-d', $node->connstr('postgres') ], '>', \$out, '2>', \$err) or die "pg_dumpall: $err";
+	# Tokens against injected restrictions are random in newer minors.
+	return join "\n", grep { !/setval|^\\(un)?restrict|^-- (Started|Completed|Dumped)/ } split /\n/, $out;
+}
+
+# One row as a hash, columns by name.
+sub psql_row
+{
+	my ($node, $sql, $database) = @_;
+	my ($rc, $out, $err) = $node->psql($database // 'postgres', $sql, extra_params => [ '-x', '-A', '-F', "\x01" ]);
+	my %row = map { split /\x01/, $_, 2 } grep { /\x01/ } split /\n/, ($out // '');
+	return { %row, _rc => $rc, _err => $err };
+}
+
+# Runs a restore statement and waits until its operation has ended: the hash of the answer row, with `outcome`.
+sub restore
+{
+	my ($node, $sql) = @_;
+	my $row = psql_row($node, $sql);
+	return { %$row, outcome => 'refused' } unless $row->{operation_id};
+	$row->{outcome} = wait_operation($node, $row->{operation_id});
+	return $row;
+}
+
+sub undo { my ($node) = @_; return restore($node, 'SELECT * FROM pitr_undo_restore()'); }
+
+# State of an operation when it has ended (and, for an exchange, everything after it).
+sub wait_operation
+{
+	my ($node, $id, $seconds) = @_;
+	my $give_up = time + ($seconds // 120);
+	my $state = '';
+	while (time < $give_up)
+	{
+		my ($rc, $out) = $node->psql('postgres', "SELECT state FROM pitr_operations WHERE id = '$id'");
+		$state = $out if defined $rc && $rc == 0;
+		my $closed = !-e $node->data_dir . '/pitr/intent.json';
+		return $state if $closed && $state =~ /^(done|failed|cancelled)$/;
+		sleep 0.05;
+	}
+	diag("operation $id is still \"$state\"");
+	return $state;
+}
+
+# Lines of WARNING or worse that the test did not announce with patterns. $from: offset in the log.
+sub unexpected_log_lines
+{
+	my ($node, $from, @announced) = @_;
+	my $log = PostgreSQL::Test::Utils::slurp_file($node->logfile, $from // 0);
+	my @bad;
+	foreach my $line (split /\n/, $log)
+	{
+		next unless $line =~ / (WARNING|ERROR|FATAL|PANIC):  /;
+		next if grep { $line =~ $_ } @announced;
+		push @bad, $line;
+	}
+	return join "\n", @bad;
+}
+
+1;
