@@ -107,6 +107,7 @@ TEST_F(LineHistoryTest, PageBordersHaveTwoNames) {
 // Against the list of all records, at every border of a record and around it.
 TEST_F(LineHistoryTest, TheLastRecordIsFoundAtEveryPlace) {
   TestLine main = make.Root("main");
+  main.keeps_wal = false;
   std::mt19937 random(7);
   std::vector<Borders> records;
   const auto keep = [&] { records.push_back({main.wal.last_start(), main.wal.last_end()}); };
@@ -307,6 +308,7 @@ TEST_F(LineHistoryTest, AtTimeAgreesWithThePlainWalkWhateverTheClockDoes) {
     SCOPED_TRACE(jitter);
     HistoryMaker own;
     TestLine main = own.Root("main");
+    main.keeps_wal = false;
     std::mt19937 random(static_cast<unsigned>(jitter * 10) + 3);
     std::vector<Moment> moments;
     std::vector<bool> is_abort;
@@ -336,6 +338,7 @@ TEST_F(LineHistoryTest, AtTimeAgreesWithThePlainWalkWhateverTheClockDoes) {
 
 TEST_F(LineHistoryTest, FarTimesAreFoundWithoutReadingTheListsOnTheWay) {
   TestLine main = make.Root("main");
+  main.keeps_wal = false;
   std::vector<Moment> moments;
   for (int i = 0; i < 60; i++) {
     moments.push_back(main.Commit(i * 600));
@@ -352,6 +355,7 @@ TEST_F(LineHistoryTest, FarTimesAreFoundWithoutReadingTheListsOnTheWay) {
 
 TEST_F(LineHistoryTest, AtLsnAgreesWithTheListOfCommits) {
   TestLine main = make.Root("main");
+  main.keeps_wal = false;
   std::mt19937 random(11);
   std::vector<Moment> commits;
   while (main.Segment() < 9) {
@@ -608,7 +612,7 @@ TEST_F(LineHistoryTest, AServerThatWasPromotedKeepsItsLine) {
   TestLine main = make.Root("main");
   const Moment fork = main.Commit(10);
   main.Switch().Ship();
-  main.wal = fork.wal;
+  main.wal = *fork.wal;
   main.timeline = 2;
   main.wal.Timeline(2).EndOfRecovery(2, 1);
   make.ShipFile(main.id, HistoryName(2), AsBytes("1\t" + fork.end.ToString() + "\tfailover\n"));

@@ -140,8 +140,8 @@ TestLine HistoryMaker::Begin(const Moment& moment, const BranchId& id, TimelineI
   histories_[timeline] = before + std::to_string(moment.timeline) + "\t" + moment.end.ToString() +
                          "\tbefore a restore\n";
   ShipFile(id, HistoryName(timeline), AsBytes(histories_[timeline]));
-  const std::uint64_t first = SegmentNumberOf(moment.wal.next(), root.segment_size);
-  TestLine line(this, id, timeline, moment.wal, first);
+  const std::uint64_t first = SegmentNumberOf(moment.wal->next(), root.segment_size);
+  TestLine line(this, id, timeline, *moment.wal, first);
   line.wal.Timeline(timeline);
   line.wal.EndOfRecovery(timeline, moment.timeline);
   return line;

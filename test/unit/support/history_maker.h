@@ -36,7 +36,7 @@ struct Moment {
   Timestamp time;
   Xid xid = 0;
   TimelineId timeline = 0;
-  wal::WalBuilder wal;
+  std::shared_ptr<const wal::WalBuilder> wal;  // nullptr: no line can be forked off here
 };
 
 class HistoryMaker;
@@ -66,7 +66,12 @@ class TestLine {
     return *this;
   }
   Moment Now(Timestamp time = {}, Xid xid = 0) const {
-    return {wal.last_start(), wal.last_end(), time, xid, timeline, wal};
+    return {wal.last_start(),
+            wal.last_end(),
+            time,
+            xid,
+            timeline,
+            keeps_wal ? std::make_shared<const wal::WalBuilder>(wal) : nullptr};
   }
   // Whole segments that are not shipped yet, and the open one as a tail piece.
   TestLine& Ship(bool with_tail = true);
@@ -77,6 +82,7 @@ class TestLine {
   wal::WalBuilder wal;
   BranchId id;
   TimelineId timeline;
+  bool keeps_wal = true;  // in each moment: memory of all that was written
 
  private:
   std::uint64_t maker_size() const;
