@@ -22,6 +22,7 @@ extern "C" {
 #else
 #include "postmaster/pgarch.h"
 #endif
+#include "postmaster/interrupt.h"
 }
 
 namespace pitr::pg {
@@ -33,14 +34,48 @@ constexpr std::int64_t kPatienceMs = 30'000;
 constexpr long kPollMicros = 20'000;
 constexpr std::int64_t kCountAgainMicros = 1'000'000;
 
+struct Archiver {
+  Shipper shipper;
+  Backoff retry{1000, 30'000, static_cast<std::uint64_t>(MyProcPid)};
+};
+
 // Never destroyed: the process ends by exit() with C++ frames alive.
-Shipper& MyShipper() {
-  static Shipper* shipper = nullptr;
-  if (shipper == nullptr) {
+Archiver& MyArchiver() {
+  static Archiver* archiver = nullptr;
+  if (archiver == nullptr) {
     ReleaseClaimsAtExit();
-    shipper = new Shipper;
+    archiver = new Archiver;
   }
-  return *shipper;
+  return *archiver;
+}
+
+bool HasLauncher() {
+  std::int32_t pid = 0;
+  {
+    const LockHolder lock(OperationsLock(), false);
+    pid = GetShared()->operations.launcher_pid;
+  }
+  return pid != 0 && ::kill(pid, 0) == 0;
+}
+
+// Until the next attempt is due, or a worker has got through. False: answer no now, the server has something else to do.
+bool WaitForNextAttempt(Backoff* retry) {
+  while (!retry->IsDue(SystemClock().MonotonicMillis())) {
+    if (!IsArchiveFailing()) {
+      retry->Reset();
+      return true;
+    }
+    if (ConfigReloadPending) {
+      retry->Reset();
+      return false;
+    }
+    if (ServerCancel().IsCancelled() || !HasLauncher()) {
+      return false;
+    }
+    // Not on the latch: resetting it could swallow the order to stop, which the archiver itself waits for.
+    pg_usleep(kPollMicros);
+  }
+  return true;
 }
 
 // With no worker around nobody else counts what waits.
@@ -81,29 +116,34 @@ bool MakeDurable(Shipper* shipper, const std::string& name, const std::string& p
     if (ServerCancel().IsCancelled()) {
       return false;
     }
-    // Not on the latch: resetting it could swallow the order to stop, which the archiver itself waits for.
-    pg_usleep(kPollMicros);
+    pg_usleep(kPollMicros);  // not on the latch, as above
   }
 }
 
 Status ArchiveOne(const std::string& name, const std::string& path, bool* archived) {
   PITR_RETURN_IF_ERROR(RequireShared());
-  Shipper& shipper = MyShipper();
+  Archiver& archiver = MyArchiver();
   WakeArchiveWorkers();
+  if (!WaitForNextAttempt(&archiver.retry)) {
+    return Status::Ok();
+  }
   CountIfStale();
-  const Status opened = shipper.Open();
+  const Status opened = archiver.shipper.Open();
   if (!opened.ok()) {
     RecordFailure(name, FailureScope::kStore, opened);
+    archiver.retry.Failed(SystemClock().MonotonicMillis());
     return Status::Ok();
   }
   bool mine = false;
-  if (!MakeDurable(&shipper, name, path, &mine)) {
+  if (!MakeDurable(&archiver.shipper, name, path, &mine)) {
+    archiver.retry.Failed(SystemClock().MonotonicMillis());
     return Status::Ok();
   }
   if (mine) {
     PITR_FAULT("archiver.after_ship");
   }
   PITR_FAULT("archiver.before_confirm");
+  archiver.retry.Reset();
   Confirm(name);
   *archived = true;
   return Status::Ok();
