@@ -3,6 +3,13 @@
 // The archiver has no transaction, and until 16 nothing catches an error that leaves the callback: it would become FATAL. So
 // none does, in any version: a failure is told once and the answer is no (conventions 5.6). The callback never depends on a
 // worker: it waits for a living one that has the file in hand, for a bounded time, and ships what nobody has.
+//
+// The server asks again a second after a no, three times, then whenever a segment is ready, with a WARNING each time. So the
+// pause between attempts is made here, before an attempt, as long as a launcher lives: it is gone when the server stops, and
+// then the answer comes at once.
+#include <signal.h>
+
+#include "core/base/backoff.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "pg/archive_report.h"
