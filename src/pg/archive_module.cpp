@@ -5,8 +5,8 @@
 // worker: it waits for a living one that has the file in hand, for a bounded time, and ships what nobody has.
 //
 // The server asks again a second after a no, three times, then whenever a segment is ready, with a WARNING each time. So the
-// pause between attempts is made here, before an attempt, as long as a launcher lives: it is gone when the server stops, and
-// then the answer comes at once.
+// pause between attempts is made here, before an attempt, as long as a launcher lives: it is gone when the server stops. In the
+// last round before that a store that is away is asked once, and the archiver ends: three times would hold the stop for seconds.
 #include <signal.h>
 
 #include "core/base/backoff.h"
@@ -29,7 +29,10 @@ extern "C" {
 #else
 #include "postmaster/pgarch.h"
 #endif
+#include "catalog/pg_control.h"
+#include "common/controldata_utils.h"
 #include "postmaster/interrupt.h"
+#include "storage/ipc.h"
 }
 
 namespace pitr::pg {
@@ -65,24 +68,44 @@ bool HasLauncher() {
   return pid != 0 && ::kill(pid, 0) == 0;
 }
 
+// The shutdown checkpoint is done, the server waits for this process alone. Only then is the control file so.
+bool IsLastRound() {
+  return !HasLauncher() && Call([] {
+    bool is_whole = false;
+    ControlFileData* control = get_controlfile(DataDir, &is_whole);
+    const bool is_shut_down = is_whole && (control->state == DB_SHUTDOWNED ||
+                                           control->state == DB_SHUTDOWNED_IN_RECOVERY);
+    pfree(control);
+    return is_shut_down;
+  });
+}
+
 // Until the next attempt is due, or a worker has got through. False: answer no now, the server has something else to do.
 bool WaitForNextAttempt(Backoff* retry) {
   while (!retry->IsDue(SystemClock().MonotonicMillis())) {
     if (!IsArchiveFailing()) {
       retry->Reset();
-      return true;
-    }
-    if (ConfigReloadPending) {
+    } else if (ConfigReloadPending) {
       retry->Reset();
       return false;
-    }
-    if (ServerCancel().IsCancelled() || !HasLauncher()) {
+    } else if (ServerCancel().IsCancelled()) {
       return false;
+    } else if (!HasLauncher()) {
+      return true;
+    } else {
+      // Not on the latch: resetting it could swallow the order to stop, which the archiver itself waits for.
+      pg_usleep(kPollMicros);
     }
-    // Not on the latch: resetting it could swallow the order to stop, which the archiver itself waits for.
-    pg_usleep(kPollMicros);
   }
   return true;
+}
+
+void AttemptFailed(Backoff* retry) {
+  retry->Failed(SystemClock().MonotonicMillis());
+  if (IsLastRound()) {
+    LogQuietly(LOG, "WAL that waits to be archived is kept until the server starts again");
+    Call([] { proc_exit(0); });
+  }
 }
 
 // With no worker around nobody else counts what waits.
@@ -138,12 +161,12 @@ Status ArchiveOne(const std::string& name, const std::string& path, bool* archiv
   const Status opened = archiver.shipper.Open();
   if (!opened.ok()) {
     RecordFailure(name, FailureScope::kStore, opened);
-    archiver.retry.Failed(SystemClock().MonotonicMillis());
+    AttemptFailed(&archiver.retry);
     return Status::Ok();
   }
   bool mine = false;
   if (!MakeDurable(&archiver.shipper, name, path, &mine)) {
-    archiver.retry.Failed(SystemClock().MonotonicMillis());
+    AttemptFailed(&archiver.retry);
     return Status::Ok();
   }
   if (mine) {
