@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "core/base/clock.h"
+#include "core/base/fault.h"
 #include "core/base/file.h"
 #include "core/base/hash.h"
 #include "core/types/wal_name.h"
@@ -155,8 +156,11 @@ Status Shipper::ShipHistoryOf(const std::string& name) {
   return Status::Ok();
 }
 
-Result<ShipResult> Shipper::ShipClaimed(const std::string& name, const std::string& path,
-                                        int place) {
+Result<ShipResult> Shipper::ShipClaimed(const std::string& name, const std::string& path, int place,
+                                        Claiming claiming) {
+  if (claiming == Claiming::kPolite) {
+    PITR_FAULT("archive_worker.claimed");
+  }
   PITR_RETURN_IF_ERROR(ShipHistoryOf(name));
   ShipOptions options;
   options.branch = identity_->branch_id;
@@ -194,7 +198,7 @@ Result<Shipper::Verdict> Shipper::Ship(const std::string& name, const std::strin
       }
       break;
   }
-  Result<ShipResult> shipped = ShipClaimed(name, path, place);
+  Result<ShipResult> shipped = ShipClaimed(name, path, place, claiming);
   const Result<FileMark> after = MarkOf(path);
   if (shipped.ok() && after.ok() && *after == *mark) {
     MarkShipped(request);

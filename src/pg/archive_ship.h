@@ -54,7 +54,8 @@ class Shipper {
 
  private:
   Status ShipHistoryOf(const std::string& name);
-  Result<ShipResult> ShipClaimed(const std::string& name, const std::string& path, int place);
+  Result<ShipResult> ShipClaimed(const std::string& name, const std::string& path, int place,
+                                 Claiming claiming);
 
   std::string address_;
   std::unique_ptr<Repository> repository_;
