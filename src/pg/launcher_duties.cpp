@@ -8,6 +8,7 @@
 #include "core/repo/manifest.h"
 #include "core/repo/records.h"
 #include "core/repo/wal_archive.h"
+#include "pg/archive_ship.h"
 #include "pg/boundary.h"
 #include "pg/error_map.h"
 #include "pg/finish_exchange.h"
@@ -131,18 +132,27 @@ Status TakeFirstSnapshot(Repository* repo, const BranchSet& branches, const Iden
   return Status::Ok();
 }
 
-// What is flushed but not yet in a full segment, as a piece of the open segment; earlier segments are the archiver's.
+// The archiver confirms in its own time; what counts here is that the files are in the repository.
+Status ShipWaiting(Shipper* shipper) {
+  PITR_RETURN_IF_ERROR(shipper->Open());
+  PITR_ASSIGN_OR_RETURN(const ReadyFiles ready, ListReadyFiles(kArchiveEntries));
+  const std::string wal = JoinPath(DataDirectory(), "pg_wal");
+  for (const std::string& name : ready.names) {
+    PITR_ASSIGN_OR_RETURN(const Shipper::Verdict verdict,
+                          shipper->Ship(name, JoinPath(wal, name), Shipper::Claiming::kPolite));
+    if (verdict == Shipper::Verdict::kBusy || verdict == Shipper::Verdict::kNoRoom) {
+      return Status(Code::kNotReady, "\"" + name + "\" is being archived");
+    }
+  }
+  return Status::Ok();
+}
+
+// What is flushed but not yet in a full segment, as a piece of the open segment, after all full ones.
 Status ShipFlushed(Repository* repo, const Identity& identity) {
   const Lsn flushed = FlushLsn();
   const TimelineId timeline = CurrentTimeline();
-  const std::string wal = JoinPath(DataDirectory(), "pg_wal");
-  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> status, ListDirectory(JoinPath(wal, "archive_status")));
-  const auto waiting = std::count_if(status.begin(), status.end(), [](const std::string& name) {
-    return name.ends_with(".ready");
-  });
-  if (waiting > 0) {
-    return Status(Code::kNotReady, std::to_string(waiting) + " WAL files still wait to be archived");
-  }
+  Shipper shipper;
+  PITR_RETURN_IF_ERROR(ShipWaiting(&shipper));
   const std::uint64_t size = identity.root.segment_size;
   const auto offset = static_cast<std::uint32_t>(flushed.value % size);
   if (offset != 0) {
@@ -152,8 +162,8 @@ Status ShipFlushed(Repository* repo, const Identity& identity) {
     options.root = identity.root;
     options.compression_level = CurrentSettings().backlog_compression_level;
     options.cancel = &ServerCancel();
-    PITR_ASSIGN_OR_RETURN(const ShipResult shipped, ShipTail(repo, options, JoinPath(wal, SegmentName(segment, size)),
-                                                             segment, offset));
+    const std::string path = JoinPath(JoinPath(DataDirectory(), "pg_wal"), SegmentName(segment, size));
+    PITR_ASSIGN_OR_RETURN(const ShipResult shipped, ShipTail(repo, options, path, segment, offset));
     (void)shipped;
   }
   const LockHolder lock(OperationsLock());

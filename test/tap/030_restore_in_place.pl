@@ -104,7 +104,7 @@ is($node->safe_psql('postgres', "SELECT count(*) FROM pitr_audit WHERE outcome =
 	8, 'eight restores in the audit');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pitr_check() WHERE NOT ok"), 0, 'pitr_check finds nothing wrong')
   or diag($node->safe_psql('postgres', 'SELECT * FROM pitr_check()'));
-command_ok([ 'pg_amcheck', '-d', $node->connstr('postgres'), '--all', '--install-missing' ], 'amcheck finds nothing wrong');
+$node->command_ok([ 'pg_amcheck', '--all', '--install-missing' ], 'amcheck finds nothing wrong');
 is( unexpected_log_lines(
 		$node, 0,
 		qr/terminating connection due to administrator command/,

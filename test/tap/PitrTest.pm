@@ -3,6 +3,7 @@ package PitrTest;
 
 use strict;
 use warnings FATAL => 'all';
+use Cwd qw(abs_path);
 use Exporter 'import';
 use File::Temp ();
 use PostgreSQL::Test::Cluster;
@@ -39,7 +40,7 @@ sub _write_faults
 	rename $new, fault_file() or die "rename: $!";
 }
 
-sub repository_of { my ($node) = @_; return $node->basedir . '/repository'; }
+sub repository_of { my ($node) = @_; return abs_path($node->basedir) . '/repository'; }
 
 # pitr_node('name', conf => "…", wait => 1): a running server that archives to its own repository, with the extension in
 # database postgres; by default its first snapshot is waited for.
