@@ -100,6 +100,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     return true;
   });
-  Require(end.ok() && records >= index->records);
+  // A walk that goes on where the index refused a record may come upon a foreign page.
+  Require(end.ok() || index->partial);
+  Require(records >= index->records);
   return 0;
 }
