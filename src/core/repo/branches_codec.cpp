@@ -73,7 +73,8 @@ Result<std::optional<Timestamp>> OptionalTime(const Json& json, const char* memb
     return std::optional<Timestamp>();
   }
   Result<Timestamp> time = ParseRfc3339(*text);
-  if (!time.ok()) {
+  // With its offset taken off, a time of year 1 or 9999 may lie where the notation ends.
+  if (!time.ok() || !ParseRfc3339(FormatTime(*time)).ok()) {
     return Status(Code::kCorrupt, "member \"" + std::string(member) + "\" is no time");
   }
   return std::optional<Timestamp>(*time);

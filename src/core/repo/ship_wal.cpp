@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/fault.h"
 #include "core/base/file.h"
@@ -13,6 +14,7 @@
 #include "core/repo/layout.h"
 #include "core/repo/same_content.h"
 #include "core/types/timeline.h"
+#include "core/wal/layout.h"
 
 namespace pitr {
 
@@ -96,11 +98,27 @@ Result<std::unique_ptr<EnvelopeWriter>> CreateWriter(const Shipment& shipment) {
 }
 
 Status EndsEarly(const Shipment& shipment, const wal::SegmentIndex& index) {
-  Status status(Code::kCorrupt, WhatOf(shipment) + " ends early");
-  return index.last_end.valid()
-             ? std::move(status).WithDetail("Its last whole record ends at " +
-                                            index.last_end.ToString() + ".")
-             : std::move(status).WithDetail("No record that begins in it is whole.");
+  const std::string where = index.last_end.valid()
+                                ? "Its last whole record ends at " + index.last_end.ToString()
+                                : "No record that begins in it is whole";
+  const std::string why = index.end_reason.empty() ? "" : ", then: " + index.end_reason;
+  return Status(Code::kCorrupt, WhatOf(shipment) + " ends early").WithDetail(where + why + ".");
+}
+
+// kCorrupt when `begin`, the first bytes of the file, is not a page of this place: a recycled file holds the
+// WAL of an earlier one, which is no end of WAL but none at all. Fewer bytes than a page header say nothing.
+Status CheckBegin(const Shipment& shipment, ByteView begin) {
+  const Lsn start = SegmentStart(shipment.segment.number, shipment.options.root.segment_size);
+  if (begin.size() < wal::page::kLongHeader) {
+    return Status::Ok();
+  }
+  const Lsn found{ByteReader(begin.subspan(wal::page::kAddress)).U64()};
+  if (found == start) {
+    return Status::Ok();
+  }
+  return Status(Code::kCorrupt, WhatOf(shipment) + " does not hold the WAL that its name says")
+      .WithDetail("Its first page is that of " + found.ToString() + ", not of " + start.ToString() +
+                  ".");
 }
 
 // Segments, .partial files and tail pieces.
@@ -108,8 +126,12 @@ Result<ShipResult> ShipWal(const Shipment& shipment, const File& file) {
   const bool is_whole = shipment.kind == ObjectKind::kWalSegment;
   wal::IndexBuilder builder({shipment.options.root, shipment.segment});
   PITR_ASSIGN_OR_RETURN(const std::unique_ptr<EnvelopeWriter> writer, CreateWriter(shipment));
+  bool is_first = true;
   const auto index_and_write = [&](ByteView bytes) -> Status {
     PITR_RETURN_IF_ERROR(builder.Add(bytes));
+    if (std::exchange(is_first, false)) {
+      PITR_RETURN_IF_ERROR(CheckBegin(shipment, bytes));
+    }
     return writer->Add(bytes);
   };
   PITR_RETURN_IF_ERROR(ReadAll(shipment, file, index_and_write));
