@@ -19,6 +19,7 @@
 extern "C" {
 #include "postmaster/pgarch.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 }
 
 namespace pitr::pg {
@@ -28,8 +29,9 @@ namespace {
 constexpr long kTickMs = 1000;
 constexpr std::int64_t kFirstRetryMs = 1000;
 constexpr std::int64_t kLastRetryMs = 30'000;
-// The archiver waits a minute after three failures unless it is woken (PGARCH_AUTOWAKE_INTERVAL).
-constexpr std::int64_t kWakeArchiverMs = 30'000;
+// The archiver waits a minute after three failures unless it is woken (PGARCH_AUTOWAKE_INTERVAL). And an archiver that ended
+// within ten seconds of its start, by a crash cycle perhaps, is started again only when something wakes the postmaster.
+constexpr std::int64_t kLookAtArchiverMs = 5000;
 constexpr std::int64_t kStartWorkersMs = 5000;
 
 std::int64_t Now() { return SystemClock().MonotonicMillis(); }
@@ -47,7 +49,7 @@ class Launcher {
   void Close();
   void Tell(const Status& status);
   void KeepArchiveWorkers();
-  void WakeArchiver();
+  void NudgeArchiver();
 
   std::string address_;
   std::unique_ptr<Repository> repository_;
@@ -56,7 +58,8 @@ class Launcher {
   Backoff retry_;
   std::optional<Code> told_;
   std::int64_t failures_ = 0;
-  std::int64_t archiver_woken_at_ = 0, workers_started_at_ = 0;
+  std::int64_t archiver_looked_at_ = 0, workers_started_at_ = 0;
+  std::uint64_t archived_count_ = 0;
 };
 
 Status Launcher::Open() {
@@ -119,17 +122,29 @@ void Launcher::KeepArchiveWorkers() {
   }
 }
 
-void Launcher::WakeArchiver() {
-  if (Now() - archiver_woken_at_ < kWakeArchiverMs || !IsArchiveFailing()) {
+// When files wait and none was confirmed for a while.
+void Launcher::NudgeArchiver() {
+  if (Now() - archiver_looked_at_ < kLookAtArchiverMs || !HasRepositorySetting() ||
+      !IsArchivingHere()) {
     return;
   }
-  archiver_woken_at_ = Now();
-  Call([] { PgArchWakeup(); });
+  archiver_looked_at_ = Now();
+  const std::uint64_t archived = ReadArchiveCounters().archived_count;
+  const bool stands_still = archived == archived_count_ && CountReadyFiles() > 0;
+  archived_count_ = archived;
+  (void)IsArchiveFailing();  // forgets the failure of a file that waits no more
+  if (stands_still) {
+    // The signal that changes the least: the postmaster looks through its workers, and for processes that it misses.
+    Call([] {
+      PgArchWakeup();
+      SendPostmasterSignal(PMSIGNAL_BACKGROUND_WORKER_CHANGE);
+    });
+  }
 }
 
 void Launcher::Tick() {
   KeepArchiveWorkers();
-  WakeArchiver();
+  NudgeArchiver();
   if (!HasRepositorySetting()) {
     Close();
     return;
