@@ -85,7 +85,7 @@ Status AddLine(Repository* repo, const Branch& self, const RestorePlan& plan, co
   line.kind = self.kind;
   line.root = self.root;
   line.parent = self.parent;
-  line.ancestor = plan.line;
+  line.ancestor = plan.owner;
   line.fork_lsn = plan.record_end;
   line.fork_timeline = plan.timeline;
   if (plan.last_commit) line.fork_time = plan.last_commit->event.time;
