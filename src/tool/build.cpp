@@ -242,7 +242,7 @@ Status Build::Run() {
   client_->progress()->Phase("sync");
   PITR_RETURN_IF_ERROR(file_systems.Sync());
   PITR_FAULT("build.done");
-  return cancel_.IsCancelled() ? Status(Code::kCancelled, "canceled") : Status::Ok();
+  return cancel_.IsCancelled() ? Status(Code::kCancelled, "cancelled") : Status::Ok();
 }
 
 void RemoveBuilt(const BuildRequest& request, BuildClient* client) {

@@ -72,7 +72,7 @@ bool IsSuperuser(pg_conn* conn) {
 Status WaitForAnswer(pg_conn* conn, const CancelToken& cancel) {
   while (PQisBusy(conn) != 0) {
     if (cancel.IsCancelled()) {
-      return Status(Code::kCancelled, "canceled");
+      return Status(Code::kCancelled, "cancelled");
     }
     struct pollfd ready {};
     ready.fd = PQsocket(conn);

@@ -111,7 +111,7 @@ std::vector<char*> Pointers(std::vector<std::string>* texts) {
 Result<pid_t> StartServer(CommandLine line) {
   std::vector<char*> arguments = Pointers(&line.arguments);
   std::vector<char*> environment = Pointers(&line.environment);
-  const pid_t child = ::fork();
+  const pid_t child = ForkWithSignalsBlocked();
   if (child < 0) {
     return Status::FromErrno(errno, "start the server");
   }

@@ -182,7 +182,7 @@ Result<Json> JobInput::Next(const CancelToken& cancel) {
   std::unique_lock lock(mutex_);
   while (lines_.empty()) {
     if (ended_ || cancel.IsCancelled()) {
-      return Status(Code::kCancelled, "canceled");
+      return Status(Code::kCancelled, "cancelled");
     }
     arrived_.wait_for(lock, kCancelLook);
   }

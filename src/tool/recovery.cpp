@@ -26,7 +26,7 @@ constexpr int kFirstRounds = 100;
 // A question may meet the moment at which recovery ends.
 constexpr int kToleratedErrors = 3;
 
-Status Canceled() { return Status(Code::kCancelled, "canceled"); }
+Status Cancelled() { return Status(Code::kCancelled, "cancelled"); }
 
 Status WriteText(const std::string& path, const std::string& text) {
   return PublishFile(path, AsBytes(text), false);
@@ -150,7 +150,7 @@ Status RecoveringServer::WaitAtTarget(const std::function<void(Lsn)>& replayed,
   int errors = 0;
   for (int round = 0;; round++) {
     if (cancel.IsCancelled()) {
-      return Canceled();
+      return Cancelled();
     }
     PITR_RETURN_IF_ERROR(server_->CheckRunning());
     Status problem;
@@ -191,10 +191,10 @@ Status RecoveringServer::PromoteByFile() const {
 }
 
 Status RecoveringServer::Promote(const CancelToken& cancel) {
-  bool asked = false;
+  bool asked = false, woken = false;
   for (;;) {
     if (cancel.IsCancelled()) {
-      return Canceled();
+      return Cancelled();
     }
     PITR_RETURN_IF_ERROR(server_->CheckRunning());
     Status problem;
@@ -209,6 +209,12 @@ Status RecoveringServer::Promote(const CancelToken& cancel) {
       if (!look.ok() && look.status().code() == Code::kUnavailable) {
         connection_.reset();
       }
+    }
+    if (asked && !woken && connection_) {
+      // The pause looks for a promotion once a second only; ending the pause ends the recovery as well. It is an error, and no
+      // harm, when the promotion has been noticed by now.
+      (void)connection_->Run("SELECT pg_wal_replay_resume()", cancel);
+      woken = true;
     }
     if (!asked) {
       // Without waiting, so that a cancel is heard meanwhile.

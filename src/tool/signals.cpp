@@ -1,9 +1,10 @@
 // The flag behind the handlers. A worker of the server starts us with signals blocked and some ignored, so both are set anew.
 #include "tool/signals.h"
 
-#include <csignal>
+#include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 
 namespace pitr::tool {
 
@@ -43,6 +44,17 @@ void CatchCancelSignals() {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGCHLD, SIG_DFL);  // ignored, it would hide the exit status of our children
   UnblockAll();
+}
+
+pid_t ForkWithSignalsBlocked() noexcept {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t child = fork();
+  if (child != 0) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+  return child;
 }
 
 void ResetSignalsInChild() noexcept {

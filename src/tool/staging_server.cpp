@@ -172,7 +172,7 @@ Result<std::unique_ptr<StagingServer>> StagingServer::Start(const StagingOptions
   std::vector<char*> argument_pointers = Pointers(&arguments);
   std::vector<char*> environment_pointers = Pointers(&environment);
   const pid_t self = getpid();
-  const pid_t child = fork();
+  const pid_t child = ForkWithSignalsBlocked();
   if (child < 0) {
     return Status::FromErrno(errno, "start \"" + program + "\"");
   }
@@ -239,7 +239,7 @@ std::string StagingServer::State() const {
 Status StagingServer::WaitReady(const CancelToken& cancel) {
   for (;;) {
     if (cancel.IsCancelled()) {
-      return Status(Code::kCancelled, "canceled");
+      return Status(Code::kCancelled, "cancelled");
     }
     PITR_RETURN_IF_ERROR(CheckRunning());
     if (State() == "ready") {
@@ -260,7 +260,7 @@ Status StagingServer::Stop(StopMode mode, const CancelToken& cancel) {
   while (!Reap()) {
     if (cancel.IsCancelled()) {
       EndNow();
-      return Status(Code::kCancelled, "canceled");
+      return Status(Code::kCancelled, "cancelled");
     }
     std::this_thread::sleep_for(kPoll);
   }

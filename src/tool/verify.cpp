@@ -135,7 +135,7 @@ Status Verifier::CheckSegment(const WalObject& object, SegmentId segment) {
   PITR_RETURN_IF_ERROR(
       StreamEnvelope(repo_->store(), object.name, ObjectKind::kWalSegment, [&](ByteView piece) {
         bytes += piece.size();
-        return cancel_.IsCancelled() ? Status(Code::kCancelled, "canceled") : Status::Ok();
+        return cancel_.IsCancelled() ? Status(Code::kCancelled, "cancelled") : Status::Ok();
       }));
   const std::uint64_t segment_size = object.branch->root.segment_size;
   if (bytes != segment_size) {
