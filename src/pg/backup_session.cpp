@@ -33,7 +33,8 @@ BackupStart BackupSession::Start(const std::string& label) {
     state_ = state;
     tablespace_map_ = NewText();
     register_persistent_abort_backup_handler();
-    do_pg_backup_start(label.c_str(), true, &tablespaces, state, static_cast<StringInfo>(tablespace_map_));
+    do_pg_backup_start(label.c_str(), true, &tablespaces, state,
+                       static_cast<StringInfo>(tablespace_map_));
     MemoryContextSwitchTo(old);
     return BackupStart{{state->startpoint}, state->starttli};
   });
@@ -61,8 +62,9 @@ BackupStart BackupSession::Start(const std::string& label) {
     state_ = NewText();
     tablespace_map_ = NewText();
     register_persistent_abort_backup_handler();
-    const XLogRecPtr start = do_pg_backup_start(label.c_str(), true, &timeline, static_cast<StringInfo>(state_),
-                                                &tablespaces, static_cast<StringInfo>(tablespace_map_));
+    const XLogRecPtr start =
+        do_pg_backup_start(label.c_str(), true, &timeline, static_cast<StringInfo>(state_),
+                           &tablespaces, static_cast<StringInfo>(tablespace_map_));
     MemoryContextSwitchTo(old);
     return BackupStart{{start}, timeline};
   });

@@ -26,7 +26,7 @@ class BackupSession {
   BackupStop Stop();
 
  private:
-  void* state_ = nullptr;           // BackupState (16+) or the label text (15); lives as long as the process
+  void* state_ = nullptr;  // BackupState (16+) or the label text (15); lives as long as the process
   void* tablespace_map_ = nullptr;  // StringInfo
 };
 

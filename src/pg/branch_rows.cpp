@@ -18,13 +18,15 @@ namespace {
 std::string ConnectionText() {
   std::string directories = SettingValue("unix_socket_directories");
   directories = directories.substr(0, directories.find(','));
-  return "host=" + (directories.empty() ? std::string("localhost") : directories) + " port=" + std::to_string(PostPortNumber);
+  return "host=" + (directories.empty() ? std::string("localhost") : directories) +
+         " port=" + std::to_string(PostPortNumber);
 }
 
 void WriteWindow(RowBuilder* rows, const Session& session, const Branch& branch, bool with_window) {
   std::optional<Timestamp> first, last;
   if (with_window) {
-    const Result<std::vector<WindowRow>> window = RestoreWindow(session.repo.get(), session.branches, branch.id);
+    const Result<std::vector<WindowRow>> window =
+        RestoreWindow(session.repo.get(), session.branches, branch.id);
     if (window.ok()) {
       for (const WindowRow& row : *window) {
         if (row.earliest_time && (!first || *row.earliest_time < *first)) first = row.earliest_time;
@@ -42,11 +44,16 @@ std::string NameOf(const BranchSet& branches, const std::optional<BranchId>& id)
 
 }  // namespace
 
-void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& branch, bool with_window) {
+void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& branch,
+                    bool with_window) {
   const bool is_self = branch.id == session.identity.branch_id;
-  rows->Text(branch.name).Text(branch.id).TextOrNull(std::string_view(NameOf(session.branches, branch.parent)));
+  rows->Text(branch.name)
+      .Text(branch.id)
+      .TextOrNull(std::string_view(NameOf(session.branches, branch.parent)));
   rows->TextOrNull(branch.parent).LsnOrNull(branch.fork_lsn).TimeOrNull(branch.fork_time);
-  rows->Text(BranchKindName(branch.kind)).Text(branch.deleted_at ? "deleted" : branch.state).Bool(is_self);
+  rows->Text(BranchKindName(branch.kind))
+      .Text(branch.deleted_at ? "deleted" : branch.state)
+      .Bool(is_self);
   rows->Bool(branch.is_default).Bool(branch.is_protected);
   if (is_self) {
     rows->Int4(PostPortNumber).Text(ConnectionText());
@@ -55,8 +62,13 @@ void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& bran
   }
   rows->TextOrNull(is_self ? std::optional<std::string>(DataDirectory()) : branch.directory);
   rows->Null().Null();  // size_bytes and incomplete_bytes: measured with computes of branches
-  rows->Time(branch.created_at).Time(branch.updated_at).TimeOrNull(branch.last_reset_at).TimeOrNull(branch.expires_at);
-  rows->IntervalOrNull(branch.ttl_seconds ? std::optional<std::int64_t>(*branch.ttl_seconds * 1000000) : std::nullopt);
+  rows->Time(branch.created_at)
+      .Time(branch.updated_at)
+      .TimeOrNull(branch.last_reset_at)
+      .TimeOrNull(branch.expires_at);
+  rows->IntervalOrNull(branch.ttl_seconds
+                           ? std::optional<std::int64_t>(*branch.ttl_seconds * 1000000)
+                           : std::nullopt);
   rows->TimeOrNull(branch.deleted_at);
   WriteWindow(rows, session, branch, with_window);
   rows->TextOrNull(std::string_view(branch.created_by));
@@ -76,16 +88,23 @@ SnapshotFlags FlagsOf(const Json& document, const SnapshotId& id) {
   return flags;
 }
 
-void WriteSnapshotRow(RowBuilder* rows, const Session& session, const ManifestHead& head, const SnapshotFlags& flags) {
+void WriteSnapshotRow(RowBuilder* rows, const Session& session, const ManifestHead& head,
+                      const SnapshotFlags& flags) {
   const Manifest& manifest = head.manifest;
   const Branch* branch = session.branches.FindId(manifest.branch);
   rows->Text(manifest.name.empty() ? manifest.id : manifest.name).Text(manifest.id);
   rows->Text(branch == nullptr ? manifest.branch : branch->name);
-  rows->Text(manifest.kind).Text(manifest.origin).Text(head.bad_page_count == 0 ? "ok" : "ok_with_bad_pages");
-  rows->Lsn(manifest.start_lsn).Lsn(manifest.stop_lsn).Int4(static_cast<std::int32_t>(manifest.timeline));
+  rows->Text(manifest.kind)
+      .Text(manifest.origin)
+      .Text(head.bad_page_count == 0 ? "ok" : "ok_with_bad_pages");
+  rows->Lsn(manifest.start_lsn)
+      .Lsn(manifest.stop_lsn)
+      .Int4(static_cast<std::int32_t>(manifest.timeline));
   rows->Time(manifest.started_at).Time(manifest.finished_at);
-  rows->Int8(static_cast<std::int64_t>(manifest.database_bytes)).Int8(static_cast<std::int64_t>(manifest.stored_bytes));
-  rows->Int8(static_cast<std::int64_t>(manifest.new_bytes)).Int8(static_cast<std::int64_t>(head.bad_page_count));
+  rows->Int8(static_cast<std::int64_t>(manifest.database_bytes))
+      .Int8(static_cast<std::int64_t>(manifest.stored_bytes));
+  rows->Int8(static_cast<std::int64_t>(manifest.new_bytes))
+      .Int8(static_cast<std::int64_t>(head.bad_page_count));
   rows->Bool(flags.kept).TimeOrNull(manifest.expires_at).TimeOrNull(flags.verified_at);
   rows->EndRow();
 }
@@ -93,7 +112,8 @@ void WriteSnapshotRow(RowBuilder* rows, const Session& session, const ManifestHe
 Result<ManifestHead> FindSnapshot(Repository* repo, const std::string& name_or_id) {
   PITR_ASSIGN_OR_RETURN(std::vector<ManifestHead> heads, ListSnapshots(repo, nullptr));
   for (auto head = heads.rbegin(); head != heads.rend(); ++head) {
-    if (head->manifest.id == name_or_id || head->manifest.name == name_or_id) return std::move(*head);
+    if (head->manifest.id == name_or_id || head->manifest.name == name_or_id)
+      return std::move(*head);
   }
   return Status(Code::kNotFound, "snapshot \"" + name_or_id + "\" not found")
       .WithHint("pitr_snapshots lists the snapshots that there are.");
@@ -101,13 +121,19 @@ Result<ManifestHead> FindSnapshot(Repository* repo, const std::string& name_or_i
 
 void WriteOperationRow(RowBuilder* rows, const OperationRecord& record, std::int32_t pid) {
   rows->Text(record.id).Text(record.kind).Text(record.branch).Text(record.state).Text(record.phase);
-  rows->Int8(static_cast<std::int64_t>(record.bytes_done)).Int8(static_cast<std::int64_t>(record.bytes_total));
-  rows->LsnOrNull(record.replay_lsn).LsnOrNull(record.target_lsn).Time(record.started_at).TimeOrNull(record.finished_at);
+  rows->Int8(static_cast<std::int64_t>(record.bytes_done))
+      .Int8(static_cast<std::int64_t>(record.bytes_total));
+  rows->LsnOrNull(record.replay_lsn)
+      .LsnOrNull(record.target_lsn)
+      .Time(record.started_at)
+      .TimeOrNull(record.finished_at);
   std::optional<Timestamp> estimated;
   if (!record.finished_at && record.bytes_done > 0 && record.bytes_total >= record.bytes_done) {
     const std::int64_t elapsed = SystemClock().Now().micros - record.started_at.micros;
-    const double share = static_cast<double>(record.bytes_total) / static_cast<double>(record.bytes_done);
-    estimated = Timestamp{record.started_at.micros + static_cast<std::int64_t>(static_cast<double>(elapsed) * share)};
+    const double share =
+        static_cast<double>(record.bytes_total) / static_cast<double>(record.bytes_done);
+    estimated = Timestamp{record.started_at.micros +
+                          static_cast<std::int64_t>(static_cast<double>(elapsed) * share)};
   }
   rows->TimeOrNull(estimated).TextOrNull(std::string_view(record.role_name));
   if (pid == 0) {

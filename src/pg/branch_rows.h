@@ -8,7 +8,8 @@
 namespace pitr::pg {
 
 // With the restore window of each branch when `with_window` (reads the repository).
-void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& branch, bool with_window);
+void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& branch,
+                    bool with_window);
 
 // What the catalogue knows about a snapshot beyond its manifest.
 struct SnapshotFlags {
@@ -17,7 +18,8 @@ struct SnapshotFlags {
 };
 Result<Json> ReadSnapshotFlags(Repository* repo);
 SnapshotFlags FlagsOf(const Json& document, const SnapshotId& id);
-void WriteSnapshotRow(RowBuilder* rows, const Session& session, const ManifestHead& head, const SnapshotFlags& flags);
+void WriteSnapshotRow(RowBuilder* rows, const Session& session, const ManifestHead& head,
+                      const SnapshotFlags& flags);
 // By id or name (the newest of that name); kNotFound lists nothing.
 Result<ManifestHead> FindSnapshot(Repository* repo, const std::string& name_or_id);
 

@@ -29,8 +29,8 @@ constexpr std::size_t kMaxLine = 4U << 20;
 // Waits until the child has said something, the latch is set or 100 ms are over.
 void WaitForChild(int fd) {
   Call([fd] {
-    WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_SOCKET_READABLE | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, fd, 100L,
-                      PG_WAIT_EXTENSION);
+    WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_SOCKET_READABLE | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+                      fd, 100L, PG_WAIT_EXTENSION);
     ResetLatch(MyLatch);
     CHECK_FOR_INTERRUPTS();
   });
@@ -92,7 +92,9 @@ Status Child::SpawnJob(int input, int output) {
   if (error != 0) {
     pid_ = 0;
     return Status(Code::kIo, "could not start \"" + program + "\": " + std::strerror(error))
-        .WithHint("The program pitr belongs beside the server's own programs; \"make install\" puts it there.");
+        .WithHint(
+            "The program pitr belongs beside the server's own programs; \"make install\" puts it "
+            "there.");
   }
   return Status::Ok();
 }
@@ -133,7 +135,8 @@ Status Child::EndedEarly() {
   if (pid_ != 0) waitpid(pid_, &status, 0);
   pid_ = 0;
   std::string how = "ended without a result";
-  if (WIFSIGNALED(status)) how = std::string("was ended by signal ") + std::to_string(WTERMSIG(status));
+  if (WIFSIGNALED(status))
+    how = std::string("was ended by signal ") + std::to_string(WTERMSIG(status));
   if (WIFEXITED(status)) how += ", exit code " + std::to_string(WEXITSTATUS(status));
   return Status(Code::kInternal, "the child process of the operation " + how)
       .WithHint("The server itself is not affected; its log may say more.");
@@ -150,11 +153,13 @@ Result<Json> Child::Next(const std::function<bool()>& cancelled) {
     const ssize_t count = read(from_child_, chunk, sizeof chunk);
     if (count > 0) {
       buffer_.append(chunk, static_cast<std::size_t>(count));
-      if (buffer_.size() > kMaxLine) return Status(Code::kInternal, "the child process says too much");
+      if (buffer_.size() > kMaxLine)
+        return Status(Code::kInternal, "the child process says too much");
       continue;
     }
     if (count == 0) return EndedEarly();
-    if (errno != EAGAIN && errno != EINTR) return Status::FromErrno(errno, "read from the child process");
+    if (errno != EAGAIN && errno != EINTR)
+      return Status::FromErrno(errno, "read from the child process");
     if (cancelled()) {
       if (pid_ != 0) kill(pid_, SIGTERM);
       Finish();

@@ -15,7 +15,7 @@ namespace pitr::pg {
 class Child {
  public:
   Child() = default;
-  ~Child();                       // kills what still runs (SIGKILL), never raises
+  ~Child();  // kills what still runs (SIGKILL), never raises
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
 

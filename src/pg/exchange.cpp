@@ -35,7 +35,7 @@ namespace {
 
 // What the postmaster remembers over the crash cycle that it just made: shared memory is new afterwards.
 struct Held {
-  bool exchanged = false;        // and not known to be confirmed
+  bool exchanged = false;  // and not known to be confirmed
   int live_parent = -1, staged_parent = -1, old_directory = -1, new_directory = -1;
   char live_name[256] = {}, staged_name[256] = {};
   char nonce[33] = {};
@@ -126,7 +126,8 @@ int OpenParent(const char* path, char* name, std::size_t name_size) {
 }
 
 void CloseHeld() {
-  for (int* fd : {&held.live_parent, &held.staged_parent, &held.old_directory, &held.new_directory}) {
+  for (int* fd :
+       {&held.live_parent, &held.staged_parent, &held.old_directory, &held.new_directory}) {
     if (*fd >= 0) close(*fd);
     *fd = -1;
   }
@@ -137,13 +138,16 @@ bool OpenAll(const ExchangeOrder& order) {
   held.live_parent = OpenParent(order.live, held.live_name, sizeof held.live_name);
   held.staged_parent = OpenParent(order.staged, held.staged_name, sizeof held.staged_name);
   if (held.live_parent < 0 || held.staged_parent < 0) return false;
-  held.old_directory = openat(held.live_parent, held.live_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  held.new_directory = openat(held.staged_parent, held.staged_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  held.old_directory =
+      openat(held.live_parent, held.live_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  held.new_directory =
+      openat(held.staged_parent, held.staged_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   return held.old_directory >= 0 && held.new_directory >= 0;
 }
 
 bool Swap() {
-  return renameat2(held.live_parent, held.live_name, held.staged_parent, held.staged_name, RENAME_EXCHANGE) == 0;
+  return renameat2(held.live_parent, held.live_name, held.staged_parent, held.staged_name,
+                   RENAME_EXCHANGE) == 0;
 }
 
 // The logging collector survives the crash cycle and keeps writing to the directory it is in (internals 16): its folder
@@ -167,7 +171,8 @@ void DoExchange(const ExchangeOrder& order) {
   } else if (!IntentSays(held.old_directory, order.nonce, "armed") ||
              !IntentSays(held.new_directory, order.nonce, "armed")) {
     Say("no exchange: the intent on disk is not the one that was ordered");
-  } else if (fstatat(held.new_directory, "global/pg_control", &control, 0) != 0 || control.st_size != 8192) {
+  } else if (fstatat(held.new_directory, "global/pg_control", &control, 0) != 0 ||
+             control.st_size != 8192) {
     Say("no exchange: the new directory has no control file");
   } else if (!CopyLockFile(held.old_directory, held.new_directory)) {
     Say("no exchange: could not copy postmaster.pid");
@@ -186,8 +191,8 @@ void DoExchange(const ExchangeOrder& order) {
     MoveLogDirectory(order);
     unlinkat(held.old_directory, "postmaster.pid", 0);
     // Both parents, before the server can acknowledge a commit in the new directory (internals 10).
-    if (fsync(held.live_parent) != 0 || fsync(held.staged_parent) != 0 || fsync(held.old_directory) != 0 ||
-        fsync(held.new_directory) != 0) {
+    if (fsync(held.live_parent) != 0 || fsync(held.staged_parent) != 0 ||
+        fsync(held.old_directory) != 0 || fsync(held.new_directory) != 0) {
       Say("could not fsync after the exchange");
     }
     (void)PITR_FAULT_PLAIN("exchange.after_sync");
@@ -224,7 +229,8 @@ void OnProcExit(int, Datum) {
     return;
   }
   unlinkat(held.new_directory, "postmaster.pid", 0);
-  if (fsync(held.live_parent) != 0 || fsync(held.staged_parent) != 0) Say("could not fsync after going back");
+  if (fsync(held.live_parent) != 0 || fsync(held.staged_parent) != 0)
+    Say("could not fsync after going back");
   errno = 0;
   Say("the restored directory did not start: the old data directory is back");
   CloseHeld();

@@ -8,15 +8,15 @@
 
 namespace pitr::pg {
 
-inline constexpr std::uint64_t kArmedMagic = 0x50495452'41524D44ULL;   // "PITRARMD"
+inline constexpr std::uint64_t kArmedMagic = 0x50495452'41524D44ULL;  // "PITRARMD"
 
 struct ExchangeOrder {
-  std::uint64_t magic;                 // kArmedMagic when armed; written last
-  char nonce[33];                      // 32 hex digits, the same as in the intent on disk
-  char staged[1024];                   // absolute real path of the directory to bring in
-  char live[1024];                     // real path of the data directory
-  char log_directory[256];             // relative directory of a running logging collector, or empty
-  std::uint64_t checksum;              // over the fields above
+  std::uint64_t magic;      // kArmedMagic when armed; written last
+  char nonce[33];           // 32 hex digits, the same as in the intent on disk
+  char staged[1024];        // absolute real path of the directory to bring in
+  char live[1024];          // real path of the data directory
+  char log_directory[256];  // relative directory of a running logging collector, or empty
+  std::uint64_t checksum;   // over the fields above
 };
 
 struct ExchangeShared {
@@ -28,6 +28,7 @@ struct ExchangeShared {
   ExchangeOrder order;
 };
 
-static_assert(std::is_trivially_copyable_v<ExchangeShared> && std::is_standard_layout_v<ExchangeShared>);
+static_assert(std::is_trivially_copyable_v<ExchangeShared> &&
+              std::is_standard_layout_v<ExchangeShared>);
 
 }  // namespace pitr::pg

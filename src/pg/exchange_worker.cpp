@@ -45,7 +45,8 @@ constexpr int kGuardSeconds = 60;
 
 void Nap(long milliseconds) {
   Call([milliseconds] {
-    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds,
+              PG_WAIT_EXTENSION);
     ResetLatch(MyLatch);
   });
   CheckInterrupts();
@@ -57,10 +58,12 @@ Status WaitForCaller(RunningOperation* operation) {
   std::int64_t committed_at = 0;
   while (!operation->CallerGone()) {
     const std::int64_t now = SystemClock().MonotonicMillis();
-    if (operation->CancelRequested()) return Status(Code::kCancelled, "the statement that asked for the restore was rolled back");
+    if (operation->CancelRequested())
+      return Status(Code::kCancelled, "the statement that asked for the restore was rolled back");
     if (operation->CallerCommitted()) {
       if (committed_at == 0) committed_at = now;
-      if (IsSessionIdle(operation->CallerPid()) || now - committed_at > kFlushMillis) return Status::Ok();
+      if (IsSessionIdle(operation->CallerPid()) || now - committed_at > kFlushMillis)
+        return Status::Ok();
     } else if (now - began > kCommitMillis) {
       return Status(Code::kCancelled, "the statement that asked for the restore did not end");
     }
@@ -79,8 +82,9 @@ Status WriteIntents(const Intent& intent) {
 
 // /proc/<postmaster>/<what> split at NUL bytes.
 Result<Json> ProcStrings(const char* what) {
-  PITR_ASSIGN_OR_RETURN(const std::string text,
-                        ReadTextFile("/proc/" + std::to_string(PostmasterPid) + "/" + what, 4U << 20));
+  PITR_ASSIGN_OR_RETURN(
+      const std::string text,
+      ReadTextFile("/proc/" + std::to_string(PostmasterPid) + "/" + what, 4U << 20));
   Json list = Json::array();
   std::size_t begin = 0;
   while (begin < text.size()) {
@@ -108,12 +112,25 @@ Result<std::string> WriteGuardOptions(const Intent& intent) {
 Status StartGuard(const Intent& intent) {
   PITR_ASSIGN_OR_RETURN(const std::string options, WriteGuardOptions(intent));
   const std::string program = PitrProgram();
-  std::string words[] = {"pitr", "guard", "--directory", intent.live_directory, "--pid",
-                         std::to_string(PostmasterPid), "--nonce", intent.nonce, "--timeout",
-                         std::to_string(kGuardSeconds), "--bin-directory", BinDirectory(), "--options-file", options,
-                         "--log", options + ".log"};
+  std::string words[] = {"pitr",
+                         "guard",
+                         "--directory",
+                         intent.live_directory,
+                         "--pid",
+                         std::to_string(PostmasterPid),
+                         "--nonce",
+                         intent.nonce,
+                         "--timeout",
+                         std::to_string(kGuardSeconds),
+                         "--bin-directory",
+                         BinDirectory(),
+                         "--options-file",
+                         options,
+                         "--log",
+                         options + ".log"};
   std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
+  for (std::string& word : words)
+    arguments.push_back(word.data());
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
@@ -129,12 +146,15 @@ Status StartGuard(const Intent& intent) {
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &all);
   // A session of its own: the crash cycle signals process groups (internals 19).
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
   pid_t pid = 0;
-  const int error = posix_spawn(&pid, program.c_str(), &actions, &attributes, arguments.data(), environ);
+  const int error =
+      posix_spawn(&pid, program.c_str(), &actions, &attributes, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
-  if (error != 0) return Status(Code::kIo, "could not start \"" + program + " guard\": " + std::strerror(error));
+  if (error != 0)
+    return Status(Code::kIo, "could not start \"" + program + " guard\": " + std::strerror(error));
   return Status::Ok();
 }
 
@@ -146,9 +166,11 @@ Status CheckCrashSettings() {
       ProcessConfigFile(PGC_SIGHUP);
     }
   });
-  if (!restart_after_crash) return Status(Code::kNotReady, "restart_after_crash was turned off meanwhile");
+  if (!restart_after_crash)
+    return Status(Code::kNotReady, "restart_after_crash was turned off meanwhile");
   if (SettingValue("send_abort_for_crash") == "on") {
-    return Status(Code::kNotReady, "send_abort_for_crash is on").WithHint("Turn it off: every process would dump core.");
+    return Status(Code::kNotReady, "send_abort_for_crash is on")
+        .WithHint("Turn it off: every process would dump core.");
   }
   return Status::Ok();
 }
@@ -178,9 +200,12 @@ Status CutAndArm(const Intent& intent) {
   PITR_RETURN_IF_ERROR(CheckCrashSettings());
   // Commits that nobody has waited for (synchronous_commit = off) belong to the old branch as well.
   Call([] { XLogFlush(GetXLogInsertRecPtr()); });
-  LogQuietly(LOG, "pitr_ext: restoring branch \"" + intent.branch_name + "\" in place: the restart of the server that "
-                  "follows is on purpose",
-             left == 0 ? std::string() : std::to_string(left) + " sessions did not end in time and are cut by it");
+  LogQuietly(LOG,
+             "pitr_ext: restoring branch \"" + intent.branch_name +
+                 "\" in place: the restart of the server that "
+                 "follows is on purpose",
+             left == 0 ? std::string()
+                       : std::to_string(left) + " sessions did not end in time and are cut by it");
   Arm(intent);
   (void)PITR_FAULT_PLAIN("exchange.armed");
   _exit(2);
@@ -192,7 +217,9 @@ Status CheckNoExchangePending() {
   PITR_ASSIGN_OR_RETURN(const std::string data, RealDataDirectory());
   if (!PathExists(IntentPath(data))) return Status::Ok();
   return Status(Code::kLockTimeout, "an earlier restore is still being finished")
-      .WithHint("It needs the repository; pitr_status shows what is wrong if it takes longer than seconds.");
+      .WithHint(
+          "It needs the repository; pitr_status shows what is wrong if it takes longer than "
+          "seconds.");
 }
 
 Status PerformExchange(const OperationContext& context, Intent intent, const Json& answer) {

@@ -75,7 +75,8 @@ Status MoveNames(Repository* repo, const Intent& intent, const std::string& old_
     outgoing->state = "stopped";
     outgoing->updated_at = now;
     outgoing->directory = old_directory;
-    outgoing->directory_expires_at = Timestamp{now.micros + intent.undo_directory_seconds * 1000000};
+    outgoing->directory_expires_at =
+        Timestamp{now.micros + intent.undo_directory_seconds * 1000000};
     if (!intent.preserve) outgoing->deleted_at = now;
     return Status::Ok();
   });
@@ -118,12 +119,13 @@ Status DropSlots(const std::string& old_directory) {
   const std::string slots = JoinPath(old_directory, "pg_replslot");
   Result<std::vector<std::string>> names = ListDirectory(slots);
   if (!names.ok()) return Status::Ok();
-  for (const std::string& name : *names) PITR_RETURN_IF_ERROR(RemoveTree(JoinPath(slots, name)));
+  for (const std::string& name : *names)
+    PITR_RETURN_IF_ERROR(RemoveTree(JoinPath(slots, name)));
   return Status::Ok();
 }
 
-Status RecordEnd(Repository* repo, const Intent& intent, const std::string& state, const std::string& error,
-                 const std::string& sqlstate) {
+Status RecordEnd(Repository* repo, const Intent& intent, const std::string& state,
+                 const std::string& error, const std::string& sqlstate) {
   PITR_ASSIGN_OR_RETURN(const std::vector<OperationRecord> records, ReadOperations(repo, 200));
   OperationRecord record;
   record.id = intent.operation;
@@ -139,21 +141,24 @@ Status RecordEnd(Repository* repo, const Intent& intent, const std::string& stat
   record.sqlstate = sqlstate;
   record.finished_at = SystemClock().Now();
   PITR_RETURN_IF_ERROR(AppendOperation(repo, record));
-  return AppendAudit(repo, {SystemClock().Now(), intent.role_name, "", intent.branch_name,
-                            intent.kind == "undo" ? "pitr_undo_restore" : "pitr_restore_branch",
-                            intent.notes.empty() ? intent.arguments : intent.arguments + " -- " + intent.notes,
-                            intent.operation, state, sqlstate});
+  return AppendAudit(
+      repo, {SystemClock().Now(), intent.role_name, "", intent.branch_name,
+             intent.kind == "undo" ? "pitr_undo_restore" : "pitr_restore_branch",
+             intent.notes.empty() ? intent.arguments : intent.arguments + " -- " + intent.notes,
+             intent.operation, state, sqlstate});
 }
 
 Status FinishHappened(Repository* repo, const Identity& identity, const Intent& intent) {
-  const std::string old_directory = JoinPath(DirectoryName(intent.staged_directory), intent.outgoing);
+  const std::string old_directory =
+      JoinPath(DirectoryName(intent.staged_directory), intent.outgoing);
   PITR_FAULT("finish.before_names");
   PITR_RETURN_IF_ERROR(MoveNames(repo, intent, old_directory));
   PITR_FAULT("finish.after_names");
   PITR_RETURN_IF_ERROR(RenameOldDirectory(intent, old_directory));
   PITR_FAULT("finish.after_rename");
   if (PathExists(old_directory)) {
-    PITR_ASSIGN_OR_RETURN(const Lsn end, ShipRest(repo, OptionsFor(identity, intent.outgoing), old_directory));
+    PITR_ASSIGN_OR_RETURN(const Lsn end,
+                          ShipRest(repo, OptionsFor(identity, intent.outgoing), old_directory));
     (void)end;
     PITR_RETURN_IF_ERROR(DropSlots(old_directory));
   }
@@ -173,14 +178,17 @@ Status FinishNotHappened(Repository* repo, const Intent& intent) {
   if (intent.kind == "restore") {
     PITR_RETURN_IF_ERROR(RemoveTree(intent.staged_directory));
     PITR_RETURN_IF_ERROR(UpdateBranches(repo, [&](BranchSet* set) {
-      std::erase_if(set->branches, [&](const Branch& branch) { return branch.id == intent.incoming; });
-      std::erase_if(set->name_spans, [&](const NameSpan& span) { return span.id == intent.incoming; });
+      std::erase_if(set->branches,
+                    [&](const Branch& branch) { return branch.id == intent.incoming; });
+      std::erase_if(set->name_spans,
+                    [&](const NameSpan& span) { return span.id == intent.incoming; });
       return Status::Ok();
     }));
   } else {
     PITR_RETURN_IF_ERROR(RemoveIntent(intent.staged_directory));
   }
-  PITR_RETURN_IF_ERROR(RecordEnd(repo, intent, "failed", "the exchange did not happen, the server is as it was", "58000"));
+  PITR_RETURN_IF_ERROR(RecordEnd(repo, intent, "failed",
+                                 "the exchange did not happen, the server is as it was", "58000"));
   PITR_RETURN_IF_ERROR(RemoveIntent(intent.live_directory));
   LogQuietly(WARNING, "pitr_ext: restore of branch \"" + intent.branch_name + "\" did not happen",
              "The data directory is the one from before; nothing is lost.");
@@ -199,7 +207,8 @@ void LauncherConfirmExchange() {
   Result<std::string> data = RealDataDirectory();
   Result<Intent> intent = data.ok() ? ReadIntent(*data) : data.status();
   Result<Identity> identity = LoadIdentity(DataDirectory());
-  if (intent.ok() && identity.ok() && identity->branch_id == intent->incoming && intent->state == "armed") {
+  if (intent.ok() && identity.ok() && identity->branch_id == intent->incoming &&
+      intent->state == "armed") {
     intent->state = "confirmed";
     intent->cut_at = SystemClock().Now();
     const Status written = WriteIntent(*data, *intent);
@@ -221,9 +230,11 @@ void LauncherConfirmExchange() {
 Status FinishExchange(Repository* repo, const Identity& identity) {
   PITR_ASSIGN_OR_RETURN(const std::string data, RealDataDirectory());
   Result<Intent> intent = ReadIntent(data);
-  if (!intent.ok()) return intent.status().code() == Code::kNotFound ? Status::Ok() : intent.status();
+  if (!intent.ok())
+    return intent.status().code() == Code::kNotFound ? Status::Ok() : intent.status();
   if (identity.branch_id == intent->incoming) {
-    if (intent->state == "armed") return Status::Ok();  // confirmed first, by LauncherConfirmExchange
+    if (intent->state == "armed")
+      return Status::Ok();  // confirmed first, by LauncherConfirmExchange
     return FinishHappened(repo, identity, *intent);
   }
   if (IsStillRunning(*intent)) return Status::Ok();

@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::int64_t kSoftDeleteMicros = 7LL * 86400 * 1000000;
 
-Result<Datum> Rename(FunctionCallInfo fcinfo, const std::string& branch, const std::string& new_name) {
+Result<Datum> Rename(FunctionCallInfo fcinfo, const std::string& branch,
+                     const std::string& new_name) {
   PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
   PITR_ASSIGN_OR_RETURN(Session session, OpenSession());
   PITR_ASSIGN_OR_RETURN(const Branch* found, session.BranchArg(branch));
@@ -21,9 +22,11 @@ Result<Datum> Rename(FunctionCallInfo fcinfo, const std::string& branch, const s
   const std::string old_name = found->name;
   PITR_RETURN_IF_ERROR(UpdateBranches(session.repo.get(), [&](BranchSet* set) {
     const Branch* now = set->FindId(id);
-    if (now == nullptr || now->deleted_at) return Status(Code::kNotFound, "branch \"" + branch + "\" not found");
+    if (now == nullptr || now->deleted_at)
+      return Status(Code::kNotFound, "branch \"" + branch + "\" not found");
     if (now->name == new_name) return Status::Ok();
-    if (set->IsNameTaken(new_name)) return Status(Code::kAlreadyExists, "branch \"" + new_name + "\" exists already");
+    if (set->IsNameTaken(new_name))
+      return Status(Code::kAlreadyExists, "branch \"" + new_name + "\" exists already");
     set->Rename(id, new_name, SystemClock().Now());
     return Status::Ok();
   }));
@@ -37,21 +40,27 @@ Result<Datum> Rename(FunctionCallInfo fcinfo, const std::string& branch, const s
 
 // A branch and, with cascade, everything below it; children first.
 void Collect(const BranchSet& set, const BranchId& id, std::vector<BranchId>* ids) {
-  for (const Branch* child : set.ChildrenOf(id)) Collect(set, child->id, ids);
+  for (const Branch* child : set.ChildrenOf(id))
+    Collect(set, child->id, ids);
   ids->push_back(id);
 }
 
-Status CheckDeletable(const Session& session, const BranchSet& set, const BranchId& id, bool cascade) {
+Status CheckDeletable(const Session& session, const BranchSet& set, const BranchId& id,
+                      bool cascade) {
   const Branch* branch = set.FindId(id);
-  if (branch == nullptr || branch->deleted_at) return Status(Code::kNotFound, "branch \"" + id + "\" not found");
+  if (branch == nullptr || branch->deleted_at)
+    return Status(Code::kNotFound, "branch \"" + id + "\" not found");
   if (id == session.identity.branch_id) {
     return Status(Code::kInUse, "branch \"" + branch->name + "\" is the one you are connected to");
   }
-  if (branch->is_protected) return Status(Code::kProtected, "branch \"" + branch->name + "\" is protected");
-  if (branch->is_default) return Status(Code::kInUse, "branch \"" + branch->name + "\" is the default branch");
+  if (branch->is_protected)
+    return Status(Code::kProtected, "branch \"" + branch->name + "\" is protected");
+  if (branch->is_default)
+    return Status(Code::kInUse, "branch \"" + branch->name + "\" is the default branch");
   if (cascade) return Status::Ok();
   std::string children;
-  for (const Branch* child : set.ChildrenOf(id)) children += (children.empty() ? "\"" : ", \"") + child->name + "\"";
+  for (const Branch* child : set.ChildrenOf(id))
+    children += (children.empty() ? "\"" : ", \"") + child->name + "\"";
   if (children.empty()) return Status::Ok();
   return Status(Code::kDependents, "branch \"" + branch->name + "\" has children")
       .WithDetail("They are " + children + ".")
@@ -85,31 +94,35 @@ Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name, bool casc
       PITR_RETURN_IF_ERROR(RemoveTree(*branch.directory));
     }
     rows.Text(branch.id).Text(branch.name).Time(now).Time(gone).EndRow();
-    PITR_RETURN_IF_ERROR(AuditDone(session.repo.get(), branch.name, "pitr_delete_branch", Quoted(name)));
+    PITR_RETURN_IF_ERROR(
+        AuditDone(session.repo.get(), branch.name, "pitr_delete_branch", Quoted(name)));
   }
   return rows.Finish();
 }
 
-bool FlagArg(FunctionCallInfo fcinfo, int index) { return !IsNull(fcinfo, index) && BoolArg(fcinfo, index); }
+bool FlagArg(FunctionCallInfo fcinfo, int index) {
+  return !IsNull(fcinfo, index) && BoolArg(fcinfo, index);
+}
 
-}  // namespace
-
-}  // namespace pitr::pg
-
-PITR_FUNCTION(pitr_rename_branch) {
-  using namespace pitr::pg;
+Result<Datum> RenameCall(FunctionCallInfo fcinfo) {
   if (IsNull(fcinfo, 0) || IsNull(fcinfo, 1)) {
-    return pitr::Status(pitr::Code::kInvalidArgument, "branch and new_name must not be null");
+    return Status(Code::kInvalidArgument, "branch and new_name must not be null");
   }
   const std::string branch = TextArg(fcinfo, 0), new_name = TextArg(fcinfo, 1);
   return Audited("pitr_rename_branch", Quoted(branch) + ", " + Quoted(new_name),
                  [&] { return Rename(fcinfo, branch, new_name); });
 }
 
-PITR_FUNCTION(pitr_delete_branch) {
-  using namespace pitr::pg;
-  if (IsNull(fcinfo, 0)) return pitr::Status(pitr::Code::kInvalidArgument, "branch must not be null");
+Result<Datum> DeleteCall(FunctionCallInfo fcinfo) {
+  if (IsNull(fcinfo, 0)) return Status(Code::kInvalidArgument, "branch must not be null");
   const std::string branch = TextArg(fcinfo, 0);
   return Audited("pitr_delete_branch", Quoted(branch),
                  [&] { return Delete(fcinfo, branch, FlagArg(fcinfo, 1), FlagArg(fcinfo, 2)); });
 }
+
+}  // namespace
+
+}  // namespace pitr::pg
+
+PITR_FUNCTION(pitr_rename_branch) { return pitr::pg::RenameCall(fcinfo); }
+PITR_FUNCTION(pitr_delete_branch) { return pitr::pg::DeleteCall(fcinfo); }

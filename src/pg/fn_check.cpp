@@ -30,8 +30,11 @@ constexpr std::uint64_t kLowSpace = 1ULL << 30;
 struct Rows {
   RowBuilder* rows;
   void Add(const char* item, const Status& status, const std::string& detail) {
-    rows->Text(item).Bool(status.ok()).Text(status.ok() ? detail : status.message() +
-                (status.detail().empty() ? "" : " (" + status.detail() + ")"));
+    rows->Text(item)
+        .Bool(status.ok())
+        .Text(status.ok() ? detail
+                          : status.message() +
+                                (status.detail().empty() ? "" : " (" + status.detail() + ")"));
     rows->TextOrNull(std::string_view(status.ok() ? std::string() : status.hint())).EndRow();
   }
 };
@@ -45,24 +48,29 @@ Status CheckSettings() {
     return Wrong("archive_mode is off", "Set archive_mode = on and restart the server.");
   }
   if (SettingValue("archive_library") != "pitr_ext") {
-    return Wrong("archive_library is \"" + SettingValue("archive_library") + "\"", "Set archive_library = 'pitr_ext'.");
+    return Wrong("archive_library is \"" + SettingValue("archive_library") + "\"",
+                 "Set archive_library = 'pitr_ext'.");
   }
   // 15 silently prefers the library, 16 and later refuse to archive at all (internals 29).
   if (!SettingValue("archive_command").empty()) {
     return Wrong("archive_command is set beside archive_library", "Set archive_command = ''.");
   }
-  if (SettingValue("wal_level") == "minimal") return Wrong("wal_level is minimal", "Set wal_level = replica and restart.");
+  if (SettingValue("wal_level") == "minimal")
+    return Wrong("wal_level is minimal", "Set wal_level = replica and restart.");
   return Status::Ok();
 }
 
 // Launcher, archive workers and one operation worker, beside what the server itself and others take.
 Status CheckWorkers(std::string* detail) {
   const int wanted = CurrentSettings().archive_workers + 2;
-  *detail = std::to_string(wanted) + " of max_worker_processes = " + std::to_string(max_worker_processes);
+  *detail =
+      std::to_string(wanted) + " of max_worker_processes = " + std::to_string(max_worker_processes);
   if (wanted + 1 <= max_worker_processes) return Status::Ok();
-  return Wrong("the extension needs " + std::to_string(wanted + 1) + " background workers, max_worker_processes is " +
+  return Wrong("the extension needs " + std::to_string(wanted + 1) +
+                   " background workers, max_worker_processes is " +
                    std::to_string(max_worker_processes),
-               "Raise max_worker_processes or lower pitr.archive_workers; archiving works with the archiver alone.");
+               "Raise max_worker_processes or lower pitr.archive_workers; archiving works with the "
+               "archiver alone.");
 }
 
 Status CheckSpace(Repository* repo, std::string* detail) {
@@ -70,7 +78,8 @@ Status CheckSpace(Repository* repo, std::string* detail) {
   if (!free) return Status::Ok();
   *detail = std::to_string(*free >> 20) + " MiB free in " + repo->Describe();
   if (*free >= kLowSpace) return Status::Ok();
-  return Wrong("only " + std::to_string(*free >> 20) + " MiB are free in " + repo->Describe(), "Make room for WAL and snapshots.");
+  return Wrong("only " + std::to_string(*free >> 20) + " MiB are free in " + repo->Describe(),
+               "Make room for WAL and snapshots.");
 }
 
 // Writes an own object, reads it back and removes it.
@@ -114,18 +123,21 @@ Written WriteRestorePoint(const std::string& name) {
 // The segment of the restore point: in the repository whole, the same bytes as in pg_wal, and the index names the point.
 Status CompareSegment(const WalReader& reader, const Written& written) {
   PITR_ASSIGN_OR_RETURN(const Bytes stored, reader.ReadSegment(written.segment));
-  const std::string path =
-      JoinPath(JoinPath(DataDirectory(), "pg_wal"), SegmentName(written.segment, reader.segment_size()));
+  const std::string path = JoinPath(JoinPath(DataDirectory(), "pg_wal"),
+                                    SegmentName(written.segment, reader.segment_size()));
   const Result<Bytes> local = ReadFile(path, reader.segment_size());
   // Recycled already: then the index alone has to say it.
   if (local.ok() && *local != stored) {
-    return Status(Code::kCorrupt, "segment " + BaseName(path) + " in the repository differs from the one in pg_wal");
+    return Status(Code::kCorrupt, "segment " + BaseName(path) +
+                                      " in the repository differs from the one in pg_wal");
   }
   PITR_ASSIGN_OR_RETURN(const wal::SegmentIndex index, reader.ReadIndex(written.segment));
   for (const wal::Event& event : index.events) {
-    if (event.kind == wal::EventKind::kRestorePoint && event.name == written.name) return Status::Ok();
+    if (event.kind == wal::EventKind::kRestorePoint && event.name == written.name)
+      return Status::Ok();
   }
-  return Status(Code::kCorrupt, "the index of segment " + BaseName(path) + " does not name the restore point");
+  return Status(Code::kCorrupt,
+                "the index of segment " + BaseName(path) + " does not name the restore point");
 }
 
 Status RoundTrip(const Session& session, std::int64_t timeout_micros, std::string* detail) {
@@ -135,9 +147,11 @@ Status RoundTrip(const Session& session, std::int64_t timeout_micros, std::strin
   }
   PITR_ASSIGN_OR_RETURN(const Bytes token, RandomBytes(4));
   const Written written = WriteRestorePoint("pitr_check_" + ToHex(token));
-  PITR_ASSIGN_OR_RETURN(const std::vector<const Branch*> ancestry, session.branches.AncestryOf(session.identity.branch_id));
+  PITR_ASSIGN_OR_RETURN(const std::vector<const Branch*> ancestry,
+                        session.branches.AncestryOf(session.identity.branch_id));
   std::vector<Branch> line;
-  for (const Branch* branch : ancestry) line.push_back(*branch);
+  for (const Branch* branch : ancestry)
+    line.push_back(*branch);
   const WalReader reader(session.repo.get(), line);
   const std::int64_t began = SystemClock().MonotonicMillis();
   for (;;) {
@@ -145,7 +159,8 @@ Status RoundTrip(const Session& session, std::int64_t timeout_micros, std::strin
     if (found.ok() && !found->from_tail) break;
     if (!found.ok() && found.status().code() != Code::kNotFound) return found.status();
     if ((SystemClock().MonotonicMillis() - began) * 1000 >= timeout_micros) {
-      return Wrong("segment " + SegmentName(written.segment, reader.segment_size()) + " did not arrive in the repository in time",
+      return Wrong("segment " + SegmentName(written.segment, reader.segment_size()) +
+                       " did not arrive in the repository in time",
                    "pitr_archive shows the last error of archiving.");
     }
     Nap();
@@ -157,10 +172,12 @@ Status RoundTrip(const Session& session, std::int64_t timeout_micros, std::strin
 }
 
 Status CheckSnapshots(const Session& session, std::string* detail) {
-  PITR_ASSIGN_OR_RETURN(const std::vector<WindowRow> window,
-                        RestoreWindow(session.repo.get(), session.branches, session.identity.branch_id));
+  PITR_ASSIGN_OR_RETURN(
+      const std::vector<WindowRow> window,
+      RestoreWindow(session.repo.get(), session.branches, session.identity.branch_id));
   if (window.empty()) {
-    return Wrong("there is no snapshot to restore from", "SELECT * FROM pitr_create_snapshot() takes one.");
+    return Wrong("there is no snapshot to restore from",
+                 "SELECT * FROM pitr_create_snapshot() takes one.");
   }
   *detail = std::to_string(window.size()) + " reachable stretches of history";
   return Status::Ok();
@@ -178,9 +195,11 @@ Result<Datum> Check(FunctionCallInfo fcinfo) {
   rows.Add("workers", status, detail);
   rows.Add("in-place restore", CheckServerCanExchange(), "the data directory can be exchanged");
   Result<Session> session = OpenSession();
-  rows.Add("repository", session.ok() ? Status::Ok() : session.status(), session.ok() ? session->repo->Describe() : "");
+  rows.Add("repository", session.ok() ? Status::Ok() : session.status(),
+           session.ok() ? session->repo->Describe() : "");
   if (!session.ok()) return builder.Finish();
-  rows.Add("write and read", CheckWritable(session->repo.get()), "an object was written and read back");
+  rows.Add("write and read", CheckWritable(session->repo.get()),
+           "an object was written and read back");
   detail.clear();
   status = CheckSpace(session->repo.get(), &detail);
   rows.Add("space", status, detail);
@@ -197,4 +216,6 @@ Result<Datum> Check(FunctionCallInfo fcinfo) {
 
 }  // namespace pitr::pg
 
-PITR_FUNCTION(pitr_check) { return pitr::pg::Audited("pitr_check", "", [&] { return pitr::pg::Check(fcinfo); }); }
+PITR_FUNCTION(pitr_check) {
+  return pitr::pg::Audited("pitr_check", "", [&] { return pitr::pg::Check(fcinfo); });
+}

@@ -19,7 +19,10 @@ Result<Datum> Window(FunctionCallInfo fcinfo) {
   RowBuilder rows(fcinfo);
   for (const WindowRow& row : window) {
     rows.Text(row.branch).Text(row.line).Int4(static_cast<std::int32_t>(row.timeline));
-    rows.TimeOrNull(row.earliest_time).TimeOrNull(row.latest_time).LsnOrNull(row.earliest_lsn).LsnOrNull(row.latest_lsn);
+    rows.TimeOrNull(row.earliest_time)
+        .TimeOrNull(row.latest_time)
+        .LsnOrNull(row.earliest_lsn)
+        .LsnOrNull(row.latest_lsn);
     rows.Text(row.snapshot_only ? "snapshot" : "continuous").EndRow();
   }
   return rows.Finish();
@@ -30,7 +33,8 @@ Result<Datum> LsnAtTime(FunctionCallInfo fcinfo) {
   PITR_ASSIGN_OR_RETURN(const Branch* branch, session.BranchArg(OptionalTextArg(fcinfo, 1)));
   if (IsNull(fcinfo, 0)) return Status(Code::kInvalidArgument, "target must not be null");
   PITR_ASSIGN_OR_RETURN(const Timestamp time, TimeArg(fcinfo, 0));
-  PITR_ASSIGN_OR_RETURN(const LsnAt found, FindLsnAt(session.repo.get(), session.branches, branch->id, time));
+  PITR_ASSIGN_OR_RETURN(const LsnAt found,
+                        FindLsnAt(session.repo.get(), session.branches, branch->id, time));
   RowBuilder rows(fcinfo);
   rows.Text(found.kind).LsnOrNull(found.lsn);
   if (found.commit) {
@@ -46,15 +50,18 @@ Result<Datum> TimeOfLsn(FunctionCallInfo fcinfo) {
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
   PITR_ASSIGN_OR_RETURN(const Branch* branch, session.BranchArg(OptionalTextArg(fcinfo, 1)));
   if (IsNull(fcinfo, 0)) return Status(Code::kInvalidArgument, "lsn must not be null");
-  PITR_ASSIGN_OR_RETURN(const Neighbours around,
-                        FindTimeOf(session.repo.get(), session.branches, branch->id, LsnArg(fcinfo, 0)));
+  PITR_ASSIGN_OR_RETURN(const Neighbours around, FindTimeOf(session.repo.get(), session.branches,
+                                                            branch->id, LsnArg(fcinfo, 0)));
   RowBuilder rows(fcinfo);
   if (around.last) {
-    rows.Time(around.last->event.time).Lsn(around.last->event.start).XidOrNull(around.last->event.xid);
+    rows.Time(around.last->event.time)
+        .Lsn(around.last->event.start)
+        .XidOrNull(around.last->event.xid);
   } else {
     rows.Null().Null().Null();
   }
-  rows.TimeOrNull(around.next ? std::optional<Timestamp>(around.next->event.time) : std::nullopt).EndRow();
+  rows.TimeOrNull(around.next ? std::optional<Timestamp>(around.next->event.time) : std::nullopt)
+      .EndRow();
   return rows.Finish();
 }
 
@@ -66,7 +73,9 @@ Result<Datum> Gaps(FunctionCallInfo fcinfo) {
   RowBuilder rows(fcinfo);
   const std::vector<Stretch>& stretches = line->stretches();
   for (std::size_t i = 1; i < stretches.size(); i++) {
-    rows.Text(branch->name).Int4(static_cast<std::int32_t>(stretches[i - 1].timeline)).Lsn(stretches[i - 1].end);
+    rows.Text(branch->name)
+        .Int4(static_cast<std::int32_t>(stretches[i - 1].timeline))
+        .Lsn(stretches[i - 1].end);
     rows.Lsn(stretches[i].begin).Null().Text("WAL is missing in the repository").EndRow();
   }
   return rows.Finish();
@@ -86,7 +95,8 @@ Result<Datum> WaitOperation(FunctionCallInfo fcinfo) {
   }
   if (slot.status().code() != Code::kNotFound) return slot.status();
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
-  PITR_ASSIGN_OR_RETURN(const std::vector<OperationRecord> records, ReadOperations(session.repo.get(), 1000));
+  PITR_ASSIGN_OR_RETURN(const std::vector<OperationRecord> records,
+                        ReadOperations(session.repo.get(), 1000));
   for (const OperationRecord& record : records) {
     if (record.id != id) continue;
     WriteOperationRow(&rows, record, 0);
@@ -102,11 +112,13 @@ Result<Datum> CancelOperation(FunctionCallInfo fcinfo) {
   const Result<bool> cancelled = RequestCancel(id);
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
   if (cancelled.ok()) {
-    PITR_RETURN_IF_ERROR(AuditDone(session.repo.get(), session.self().name, "pitr_cancel_operation", Quoted(id), id));
+    PITR_RETURN_IF_ERROR(AuditDone(session.repo.get(), session.self().name, "pitr_cancel_operation",
+                                   Quoted(id), id));
     return BoolGetDatum(*cancelled);
   }
   // One that is over is no error, one that never was is.
-  PITR_ASSIGN_OR_RETURN(const std::vector<OperationRecord> records, ReadOperations(session.repo.get(), 1000));
+  PITR_ASSIGN_OR_RETURN(const std::vector<OperationRecord> records,
+                        ReadOperations(session.repo.get(), 1000));
   for (const OperationRecord& record : records) {
     if (record.id == id) return BoolGetDatum(false);
   }
@@ -123,5 +135,6 @@ PITR_FUNCTION(pitr_time_of) { return pitr::pg::TimeOfLsn(fcinfo); }
 PITR_FUNCTION(pitr_gaps) { return pitr::pg::Gaps(fcinfo); }
 PITR_FUNCTION(pitr_wait_operation) { return pitr::pg::WaitOperation(fcinfo); }
 PITR_FUNCTION(pitr_cancel_operation) {
-  return pitr::pg::Audited("pitr_cancel_operation", "", [&] { return pitr::pg::CancelOperation(fcinfo); });
+  return pitr::pg::Audited("pitr_cancel_operation", "",
+                           [&] { return pitr::pg::CancelOperation(fcinfo); });
 }

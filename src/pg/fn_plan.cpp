@@ -28,12 +28,14 @@ struct PlanRow {
 };
 
 Status FillPlan(FunctionCallInfo fcinfo, RestoreShape shape, const Session& session, PlanRow* row) {
-  Result<RestoreRequest> request = ReadRestoreArguments(fcinfo, shape, session, "pitr_plan_restore", false);
+  Result<RestoreRequest> request =
+      ReadRestoreArguments(fcinfo, shape, session, "pitr_plan_restore", false);
   if (!request.ok()) return request.status();
   row->request = *request;
   PITR_RETURN_IF_ERROR(CheckServerCanExchange());
   PITR_RETURN_IF_ERROR(RequestShip(10000));
-  PITR_ASSIGN_OR_RETURN(row->plan, PlanRestore(session.repo.get(), session.branches, request->plan, &row->plan, &row->missing));
+  PITR_ASSIGN_OR_RETURN(row->plan, PlanRestore(session.repo.get(), session.branches, request->plan,
+                                               &row->plan, &row->missing));
   PITR_ASSIGN_OR_RETURN(row->prepared, PreparedAt(session.repo.get(), session.branches, row->plan));
   PITR_ASSIGN_OR_RETURN(row->need, FindDiskNeed(row->plan.database_bytes, row->plan.wal_bytes));
   row->dependants = FindDependants(true);
@@ -57,8 +59,9 @@ void WriteCommits(RowBuilder* rows, const RestorePlan& plan) {
 
 std::string UndoNameOf(const Session& session, const RestoreRequest& request) {
   if (!request.undo_name.empty()) return request.undo_name;
-  return UndoBranchName(session.self().name, FormatTime(request.plan.now, 0),
-                        [&](const std::string& name) { return session.branches.IsNameTaken(name); });
+  return UndoBranchName(
+      session.self().name, FormatTime(request.plan.now, 0),
+      [&](const std::string& name) { return session.branches.IsNameTaken(name); });
 }
 
 Result<Datum> WriteRow(FunctionCallInfo fcinfo, const Session& session, const PlanRow& row) {
@@ -83,8 +86,10 @@ Result<Datum> WriteRow(FunctionCallInfo fcinfo, const Session& session, const Pl
   WriteCommits(&rows, plan);
   rows.TextOrNull(std::string_view(plan.snapshot)).LsnOrNull(plan.wal_from);
   rows.Int8(static_cast<std::int64_t>(plan.wal_bytes)).TextArray(row.missing);
-  rows.Int8(static_cast<std::int64_t>(row.need.needed)).Int8(static_cast<std::int64_t>(row.need.free));
-  const std::uint64_t micros = plan.database_bytes * 1000000 / kLayOutRate + plan.wal_bytes * 1000000 / kReplayRate + 1000000;
+  rows.Int8(static_cast<std::int64_t>(row.need.needed))
+      .Int8(static_cast<std::int64_t>(row.need.free));
+  const std::uint64_t micros = plan.database_bytes * 1000000 / kLayOutRate +
+                               plan.wal_bytes * 1000000 / kReplayRate + 1000000;
   rows.Interval(static_cast<std::int64_t>(micros)).Interval(kOutageMicros);
   rows.Int4(row.dependants.sessions).Int4(row.dependants.standbys);
   rows.TextArray(row.dependants.replication_slots).TextArray(row.dependants.subscriptions);
@@ -112,7 +117,15 @@ Result<Datum> Plan(FunctionCallInfo fcinfo, RestoreShape shape) {
 
 }  // namespace pitr::pg
 
-PITR_FUNCTION(pitr_plan_restore_text) { return pitr::pg::Plan(fcinfo, pitr::pg::RestoreShape::kText); }
-PITR_FUNCTION(pitr_plan_restore_time) { return pitr::pg::Plan(fcinfo, pitr::pg::RestoreShape::kTime); }
-PITR_FUNCTION(pitr_plan_restore_lsn) { return pitr::pg::Plan(fcinfo, pitr::pg::RestoreShape::kLsn); }
-PITR_FUNCTION(pitr_plan_restore_source) { return pitr::pg::Plan(fcinfo, pitr::pg::RestoreShape::kSource); }
+PITR_FUNCTION(pitr_plan_restore_text) {
+  return pitr::pg::Plan(fcinfo, pitr::pg::RestoreShape::kText);
+}
+PITR_FUNCTION(pitr_plan_restore_time) {
+  return pitr::pg::Plan(fcinfo, pitr::pg::RestoreShape::kTime);
+}
+PITR_FUNCTION(pitr_plan_restore_lsn) {
+  return pitr::pg::Plan(fcinfo, pitr::pg::RestoreShape::kLsn);
+}
+PITR_FUNCTION(pitr_plan_restore_source) {
+  return pitr::pg::Plan(fcinfo, pitr::pg::RestoreShape::kSource);
+}

@@ -20,7 +20,10 @@ Result<Datum> RestoreRow(FunctionCallInfo fcinfo, const Json& row) {
     if (!row.contains(member) || !row[member].is_string()) return std::nullopt;
     return row[member].get<std::string>();
   };
-  rows.Text(text("operation_id")).Text(text("state")).Text(text("branch")).TextOrNull(optional("branch_id"));
+  rows.Text(text("operation_id"))
+      .Text(text("state"))
+      .Text(text("branch"))
+      .TextOrNull(optional("branch_id"));
   const Result<Lsn> lsn = Lsn::Parse(optional("restored_lsn").value_or("0/0"));
   rows.LsnOrNull(lsn.ok() ? *lsn : Lsn{});
   const bool has_commit = row.contains("commit_time") && row["commit_time"].is_number();
@@ -39,7 +42,8 @@ Result<Datum> RestoreRow(FunctionCallInfo fcinfo, const Json& row) {
   return rows.Finish();
 }
 
-Result<Datum> StartAndAnswer(FunctionCallInfo fcinfo, const Session& session, NewOperation operation) {
+Result<Datum> StartAndAnswer(FunctionCallInfo fcinfo, const Session& session,
+                             NewOperation operation) {
   PITR_ASSIGN_OR_RETURN(const std::string id, StartOperation(operation));
   if (!operation.wait) {
     Json row;
@@ -65,8 +69,9 @@ Result<Datum> Restore(FunctionCallInfo fcinfo, RestoreShape shape) {
     PITR_RETURN_IF_ERROR(CheckTopLevel("pitr_restore_branch"));
     PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
     PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
-    PITR_ASSIGN_OR_RETURN(const RestoreRequest request,
-                          ReadRestoreArguments(fcinfo, shape, session, "pitr_restore_branch", true));
+    PITR_ASSIGN_OR_RETURN(
+        const RestoreRequest request,
+        ReadRestoreArguments(fcinfo, shape, session, "pitr_restore_branch", true));
     PITR_RETURN_IF_ERROR(CheckServerCanExchange());
     NewOperation operation;
     operation.kind = "restore";
@@ -83,9 +88,11 @@ Result<Datum> Restore(FunctionCallInfo fcinfo, RestoreShape shape) {
 Result<const Branch*> NewestUndo(const Session& session) {
   const Branch* newest = nullptr;
   for (const NameSpan& span : session.branches.name_spans) {
-    if (span.name != session.self().name || span.id == session.identity.branch_id || !span.until) continue;
+    if (span.name != session.self().name || span.id == session.identity.branch_id || !span.until)
+      continue;
     const Branch* branch = session.branches.FindId(span.id);
-    if (branch != nullptr && branch->kind == BranchKind::kUndo && !branch->deleted_at) newest = branch;
+    if (branch != nullptr && branch->kind == BranchKind::kUndo && !branch->deleted_at)
+      newest = branch;
   }
   if (newest == nullptr) {
     return Status(Code::kNotFound, "branch \"" + session.self().name + "\" has no undo branch")
@@ -100,7 +107,8 @@ Result<Datum> Undo(FunctionCallInfo fcinfo) {
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
   PITR_ASSIGN_OR_RETURN(const Branch* target, session.BranchArg(OptionalTextArg(fcinfo, 0)));
   if (target->id != session.identity.branch_id) {
-    return Status(Code::kUnsupported, "branch \"" + target->name + "\" has no server here that could be restored");
+    return Status(Code::kUnsupported,
+                  "branch \"" + target->name + "\" has no server here that could be restored");
   }
   PITR_RETURN_IF_ERROR(CheckServerCanExchange());
   PITR_ASSIGN_OR_RETURN(const Branch* undo, NewestUndo(session));
@@ -129,10 +137,18 @@ Result<Datum> Undo(FunctionCallInfo fcinfo) {
 
 }  // namespace pitr::pg
 
-PITR_FUNCTION(pitr_restore_branch_text) { return pitr::pg::Restore(fcinfo, pitr::pg::RestoreShape::kText); }
-PITR_FUNCTION(pitr_restore_branch_time) { return pitr::pg::Restore(fcinfo, pitr::pg::RestoreShape::kTime); }
-PITR_FUNCTION(pitr_restore_branch_lsn) { return pitr::pg::Restore(fcinfo, pitr::pg::RestoreShape::kLsn); }
-PITR_FUNCTION(pitr_restore_branch_source) { return pitr::pg::Restore(fcinfo, pitr::pg::RestoreShape::kSource); }
+PITR_FUNCTION(pitr_restore_branch_text) {
+  return pitr::pg::Restore(fcinfo, pitr::pg::RestoreShape::kText);
+}
+PITR_FUNCTION(pitr_restore_branch_time) {
+  return pitr::pg::Restore(fcinfo, pitr::pg::RestoreShape::kTime);
+}
+PITR_FUNCTION(pitr_restore_branch_lsn) {
+  return pitr::pg::Restore(fcinfo, pitr::pg::RestoreShape::kLsn);
+}
+PITR_FUNCTION(pitr_restore_branch_source) {
+  return pitr::pg::Restore(fcinfo, pitr::pg::RestoreShape::kSource);
+}
 
 PITR_FUNCTION(pitr_undo_restore) {
   return pitr::pg::Audited("pitr_undo_restore", "", [&] { return pitr::pg::Undo(fcinfo); });

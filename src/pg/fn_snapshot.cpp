@@ -16,7 +16,8 @@ Result<std::string> SnapshotName(const Session& session, const std::optional<std
   if (!wanted) return "snap_" + session.self().name + "_" + FormatTime(SystemClock().Now(), 0);
   PITR_RETURN_IF_ERROR(CheckName(*wanted, "snapshot"));
   const Result<ManifestHead> existing = FindSnapshot(session.repo.get(), *wanted);
-  if (existing.ok()) return Status(Code::kAlreadyExists, "snapshot \"" + *wanted + "\" exists already");
+  if (existing.ok())
+    return Status(Code::kAlreadyExists, "snapshot \"" + *wanted + "\" exists already");
   if (existing.status().code() != Code::kNotFound) return existing.status();
   return *wanted;
 }
@@ -24,7 +25,13 @@ Result<std::string> SnapshotName(const Session& session, const std::optional<std
 // The row of a snapshot that is not finished.
 Result<Datum> RunningRow(FunctionCallInfo fcinfo, const Session& session, const std::string& name) {
   RowBuilder rows(fcinfo);
-  rows.Text(name).Null().Text(session.self().name).Text("full").Text("manual").Text("running").EndRow();
+  rows.Text(name)
+      .Null()
+      .Text(session.self().name)
+      .Text("full")
+      .Text("manual")
+      .Text("running")
+      .EndRow();
   return rows.Finish();
 }
 
@@ -32,7 +39,8 @@ Result<Datum> Create(FunctionCallInfo fcinfo) {
   PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
   if (!IsNull(fcinfo, 1)) {
-    return Status(Code::kUnsupported, "a snapshot of a past point is not supported in this version");
+    return Status(Code::kUnsupported,
+                  "a snapshot of a past point is not supported in this version");
   }
   PITR_ASSIGN_OR_RETURN(const std::string name, SnapshotName(session, OptionalTextArg(fcinfo, 0)));
   NewOperation operation;
@@ -47,12 +55,14 @@ Result<Datum> Create(FunctionCallInfo fcinfo) {
   if (!IsNull(fcinfo, 2)) {
     PITR_ASSIGN_OR_RETURN(const Timestamp expires, TimeArg(fcinfo, 2));
     if (expires <= SystemClock().Now()) {
-      return Status(Code::kInvalidArgument, "expires_at \"" + FormatTime(expires) + "\" is in the past");
+      return Status(Code::kInvalidArgument,
+                    "expires_at \"" + FormatTime(expires) + "\" is in the past");
     }
     operation.request["expires_at"] = FormatTime(expires);
   }
   PITR_ASSIGN_OR_RETURN(const std::string id, StartOperation(operation));
-  PITR_RETURN_IF_ERROR(AuditDone(session.repo.get(), session.self().name, "pitr_create_snapshot", Quoted(name), id));
+  PITR_RETURN_IF_ERROR(
+      AuditDone(session.repo.get(), session.self().name, "pitr_create_snapshot", Quoted(name), id));
   if (!operation.wait) return RunningRow(fcinfo, session, name);
   PITR_ASSIGN_OR_RETURN(const OperationSlot slot, WaitForOperation(id, true, false));
   ReleaseOperation(id);
@@ -86,7 +96,8 @@ Result<Datum> Keep(FunctionCallInfo fcinfo, const std::string& name) {
 
 // The manifest goes first: without it the snapshot does not exist, and what is left of its packs nobody refers to.
 Result<std::uint64_t> RemoveSnapshot(Repository* repo, const SnapshotId& id) {
-  PITR_ASSIGN_OR_RETURN(const std::vector<ObjectStat> packs, repo->store()->List(layout::PacksPrefix(id)));
+  PITR_ASSIGN_OR_RETURN(const std::vector<ObjectStat> packs,
+                        repo->store()->List(layout::PacksPrefix(id)));
   PITR_RETURN_IF_ERROR(repo->store()->Remove(layout::ManifestObject(id)));
   std::uint64_t freed = 0;
   for (const ObjectStat& pack : packs) {
@@ -107,13 +118,16 @@ Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name) {
   }
   for (const OperationSlot& slot : AllOperations()) {
     if (slot.finished_at == 0) {
-      return Status(Code::kInUse, "operation \"" + std::string(slot.id) + "\" may be reading the snapshot");
+      return Status(Code::kInUse,
+                    "operation \"" + std::string(slot.id) + "\" may be reading the snapshot");
     }
   }
   PITR_ASSIGN_OR_RETURN(const std::uint64_t freed, RemoveSnapshot(session.repo.get(), id));
-  PITR_RETURN_IF_ERROR(AuditDone(session.repo.get(), session.self().name, "pitr_delete_snapshot", Quoted(name)));
-  PITR_ASSIGN_OR_RETURN(const std::vector<WindowRow> window,
-                        RestoreWindow(session.repo.get(), session.branches, session.identity.branch_id));
+  PITR_RETURN_IF_ERROR(
+      AuditDone(session.repo.get(), session.self().name, "pitr_delete_snapshot", Quoted(name)));
+  PITR_ASSIGN_OR_RETURN(
+      const std::vector<WindowRow> window,
+      RestoreWindow(session.repo.get(), session.branches, session.identity.branch_id));
   std::optional<Timestamp> start;
   for (const WindowRow& row : window) {
     if (row.earliest_time && (!start || *row.earliest_time < *start)) start = row.earliest_time;
@@ -151,7 +165,8 @@ Result<Datum> Verify(FunctionCallInfo fcinfo) {
   operation.role_name = CurrentRole();
   operation.request["snapshot"] = nullptr;
   if (!IsNull(fcinfo, 0)) {
-    PITR_ASSIGN_OR_RETURN(const ManifestHead head, FindSnapshot(session.repo.get(), TextArg(fcinfo, 0)));
+    PITR_ASSIGN_OR_RETURN(const ManifestHead head,
+                          FindSnapshot(session.repo.get(), TextArg(fcinfo, 0)));
     operation.request["snapshot"] = head.manifest.id;
   }
   if (!IsNull(fcinfo, 1)) operation.request["bytes"] = Int8Arg(fcinfo, 1);
@@ -167,34 +182,40 @@ Result<Datum> Verify(FunctionCallInfo fcinfo) {
   const Json result = ResultOfSlot(slot);
   if (operation.request["snapshot"].is_string()) {
     const Json now = SystemClock().Now().micros;
-    PITR_RETURN_IF_ERROR(SetFlag(session.repo.get(), operation.request["snapshot"].get<std::string>(), "verified_at", now));
+    PITR_RETURN_IF_ERROR(SetFlag(
+        session.repo.get(), operation.request["snapshot"].get<std::string>(), "verified_at", now));
   }
   return VerifyRows(fcinfo, id, result);
+}
+
+Result<Datum> CreateCall(FunctionCallInfo fcinfo) {
+  const std::string name = IsNull(fcinfo, 0) ? std::string() : TextArg(fcinfo, 0);
+  return Audited("pitr_create_snapshot", Quoted(name), [&] { return Create(fcinfo); });
+}
+
+using NamedCall = Result<Datum> (*)(FunctionCallInfo, const std::string&);
+
+// A call whose first argument names a snapshot.
+Result<Datum> OnSnapshot(FunctionCallInfo fcinfo, const char* function, NamedCall call) {
+  if (IsNull(fcinfo, 0)) return Status(Code::kInvalidArgument, "snapshot must not be null");
+  const std::string name = TextArg(fcinfo, 0);
+  return Audited(function, Quoted(name), [&] { return call(fcinfo, name); });
+}
+
+Result<Datum> DeleteCall(FunctionCallInfo fcinfo) {
+  return OnSnapshot(fcinfo, "pitr_delete_snapshot", Delete);
+}
+Result<Datum> KeepCall(FunctionCallInfo fcinfo) {
+  return OnSnapshot(fcinfo, "pitr_keep_snapshot", Keep);
 }
 
 }  // namespace
 
 }  // namespace pitr::pg
 
-PITR_FUNCTION(pitr_create_snapshot) {
-  using namespace pitr::pg;
-  const std::string name = IsNull(fcinfo, 0) ? std::string() : TextArg(fcinfo, 0);
-  return Audited("pitr_create_snapshot", Quoted(name), [&] { return Create(fcinfo); });
-}
-
-PITR_FUNCTION(pitr_delete_snapshot) {
-  using namespace pitr::pg;
-  if (IsNull(fcinfo, 0)) return pitr::Status(pitr::Code::kInvalidArgument, "snapshot must not be null");
-  const std::string name = TextArg(fcinfo, 0);
-  return Audited("pitr_delete_snapshot", Quoted(name), [&] { return Delete(fcinfo, name); });
-}
-
-PITR_FUNCTION(pitr_keep_snapshot) {
-  using namespace pitr::pg;
-  if (IsNull(fcinfo, 0)) return pitr::Status(pitr::Code::kInvalidArgument, "snapshot must not be null");
-  const std::string name = TextArg(fcinfo, 0);
-  return Audited("pitr_keep_snapshot", Quoted(name), [&] { return Keep(fcinfo, name); });
-}
+PITR_FUNCTION(pitr_create_snapshot) { return pitr::pg::CreateCall(fcinfo); }
+PITR_FUNCTION(pitr_delete_snapshot) { return pitr::pg::DeleteCall(fcinfo); }
+PITR_FUNCTION(pitr_keep_snapshot) { return pitr::pg::KeepCall(fcinfo); }
 
 PITR_FUNCTION(pitr_verify) {
   return pitr::pg::Audited("pitr_verify", "", [&] { return pitr::pg::Verify(fcinfo); });

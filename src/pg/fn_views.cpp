@@ -7,8 +7,8 @@
 #include "pg/boundary.h"
 #include "pg/branch_rows.h"
 #include "pg/operation.h"
-#include "pg/session.h"
 #include "pg/server_facts.h"
+#include "pg/session.h"
 #include "pg/shmem.h"
 #include "pg/postgres_headers.h"
 
@@ -21,7 +21,8 @@ constexpr std::size_t kRecords = 500;
 Result<Datum> Branches(FunctionCallInfo fcinfo) {
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
   RowBuilder rows(fcinfo);
-  for (const Branch& branch : session.branches.branches) WriteBranchRow(&rows, session, branch, true);
+  for (const Branch& branch : session.branches.branches)
+    WriteBranchRow(&rows, session, branch, true);
   return rows.Finish();
 }
 
@@ -31,19 +32,25 @@ void WriteUnfinishedSnapshots(RowBuilder* rows, const Session& session) {
     const OperationRecord record = RecordOfSlot(slot);
     if (record.kind != "snapshot" || record.state == "done") continue;
     const Result<Json> request = ParseJson({slot.request, slot.request_size}, "request");
-    rows->Text(request.ok() ? request->value("name", record.id) : record.id).Null().Text(session.self().name);
+    rows->Text(request.ok() ? request->value("name", record.id) : record.id)
+        .Null()
+        .Text(session.self().name);
     rows->Text("full").Text(request.ok() ? request->value("origin", "manual") : "manual");
-    rows->Text(record.state == "queued" ? "running" : record.state == "running" ? "running" : "failed");
+    rows->Text(record.state == "queued"    ? "running"
+               : record.state == "running" ? "running"
+                                           : "failed");
     rows->Null().Null().Null().Time(record.started_at).TimeOrNull(record.finished_at).EndRow();
   }
 }
 
 Result<Datum> Snapshots(FunctionCallInfo fcinfo) {
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
-  PITR_ASSIGN_OR_RETURN(const std::vector<ManifestHead> heads, ListSnapshots(session.repo.get(), nullptr));
+  PITR_ASSIGN_OR_RETURN(const std::vector<ManifestHead> heads,
+                        ListSnapshots(session.repo.get(), nullptr));
   PITR_ASSIGN_OR_RETURN(const Json flags, ReadSnapshotFlags(session.repo.get()));
   RowBuilder rows(fcinfo);
-  for (const ManifestHead& head : heads) WriteSnapshotRow(&rows, session, head, FlagsOf(flags, head.manifest.id));
+  for (const ManifestHead& head : heads)
+    WriteSnapshotRow(&rows, session, head, FlagsOf(flags, head.manifest.id));
   WriteUnfinishedSnapshots(&rows, session);
   return rows.Finish();
 }
@@ -54,20 +61,24 @@ Result<Datum> Operations(FunctionCallInfo fcinfo) {
   RowBuilder rows(fcinfo);
   Status problem;
   if (const std::optional<Session> session = TryOpenSession(&problem)) {
-    PITR_ASSIGN_OR_RETURN(const std::vector<OperationRecord> records, ReadOperations(session->repo.get(), kRecords));
+    PITR_ASSIGN_OR_RETURN(const std::vector<OperationRecord> records,
+                          ReadOperations(session->repo.get(), kRecords));
     for (const OperationRecord& record : records) {
-      const bool in_memory = std::any_of(slots.begin(), slots.end(),
-                                         [&](const OperationSlot& slot) { return record.id == slot.id; });
+      const bool in_memory =
+          std::any_of(slots.begin(), slots.end(),
+                      [&](const OperationSlot& slot) { return record.id == slot.id; });
       if (!in_memory) WriteOperationRow(&rows, record, 0);
     }
   }
-  for (const OperationSlot& slot : slots) WriteOperationRow(&rows, RecordOfSlot(slot), slot.worker_pid);
+  for (const OperationSlot& slot : slots)
+    WriteOperationRow(&rows, RecordOfSlot(slot), slot.worker_pid);
   return rows.Finish();
 }
 
 Result<Datum> Audit(FunctionCallInfo fcinfo) {
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
-  PITR_ASSIGN_OR_RETURN(const std::vector<AuditRecord> records, ReadAudit(session.repo.get(), kRecords));
+  PITR_ASSIGN_OR_RETURN(const std::vector<AuditRecord> records,
+                        ReadAudit(session.repo.get(), kRecords));
   RowBuilder rows(fcinfo);
   for (const AuditRecord& record : records) {
     rows.Time(record.at).Text(record.role_name);
@@ -92,7 +103,8 @@ Backlog CountBacklog() {
   const Result<std::vector<std::string>> names =
       ListDirectory(JoinPath(JoinPath(DataDirectory(), "pg_wal"), "archive_status"));
   if (!names.ok()) return backlog;
-  backlog.files = std::count_if(names->begin(), names->end(), [](const std::string& name) { return name.ends_with(".ready"); });
+  backlog.files = std::count_if(names->begin(), names->end(),
+                                [](const std::string& name) { return name.ends_with(".ready"); });
   backlog.bytes = backlog.files * static_cast<std::int64_t>(ServerIdentity().segment_size);
   return backlog;
 }
@@ -115,10 +127,13 @@ Result<Datum> Archive(FunctionCallInfo fcinfo) {
   } else {
     rows.Int4(static_cast<std::int32_t>(archive.timeline));
   }
-  rows.TextOrNull(std::string_view(archive.last_archived_wal)).TimeOrNull(OptionalTime(archive.last_archived_at));
-  rows.TextOrNull(std::string_view(archive.last_failed_wal)).TimeOrNull(OptionalTime(archive.last_failed_at));
+  rows.TextOrNull(std::string_view(archive.last_archived_wal))
+      .TimeOrNull(OptionalTime(archive.last_archived_at));
+  rows.TextOrNull(std::string_view(archive.last_failed_wal))
+      .TimeOrNull(OptionalTime(archive.last_failed_at));
   rows.TextOrNull(std::string_view(archive.last_error));
-  rows.Int8(static_cast<std::int64_t>(archive.archived_count)).Int8(static_cast<std::int64_t>(archive.failed_count));
+  rows.Int8(static_cast<std::int64_t>(archive.archived_count))
+      .Int8(static_cast<std::int64_t>(archive.failed_count));
   rows.Int8(CountBacklog().files).Int8(static_cast<std::int64_t>(archive.raw_bytes));
   rows.Int8(static_cast<std::int64_t>(archive.stored_bytes));
   Lsn tail;
@@ -171,7 +186,8 @@ void LookAtRepository(Health* health) {
   if (window.ok()) {
     for (const WindowRow& row : *window) {
       health->can_restore = true;
-      if (row.earliest_time && (!health->window_start || *row.earliest_time < *health->window_start)) {
+      if (row.earliest_time &&
+          (!health->window_start || *row.earliest_time < *health->window_start)) {
         health->window_start = row.earliest_time;
       }
       if (row.latest_time && (!health->window_end || *row.latest_time > *health->window_end)) {
@@ -190,7 +206,8 @@ void LookAtRepository(Health* health) {
   }
   if (!health->can_restore && health->problem.empty()) {
     health->problem = "there is no snapshot yet";
-    health->hint = "The first one is taken by itself; SELECT * FROM pitr_create_snapshot() takes one now.";
+    health->hint =
+        "The first one is taken by itself; SELECT * FROM pitr_create_snapshot() takes one now.";
   }
 }
 
@@ -203,8 +220,13 @@ Result<Datum> StatusRow(FunctionCallInfo fcinfo) {
   const Timestamp now = SystemClock().Now();
   RowBuilder rows(fcinfo);
   rows.Bool(health.can_restore).TimeOrNull(health.window_start).TimeOrNull(health.window_end);
-  rows.IntervalOrNull(health.window_end ? std::optional<std::int64_t>(now.micros - health.window_end->micros) : std::nullopt);
-  rows.Text(health.archive_state).Int8(backlog.files).Int8(backlog.bytes).TimeOrNull(health.last_snapshot);
+  rows.IntervalOrNull(health.window_end
+                          ? std::optional<std::int64_t>(now.micros - health.window_end->micros)
+                          : std::nullopt);
+  rows.Text(health.archive_state)
+      .Int8(backlog.files)
+      .Int8(backlog.bytes)
+      .TimeOrNull(health.last_snapshot);
   rows.TimeOrNull(health.last_verified).Null().TextOrNull(std::string_view(health.problem));
   rows.TextOrNull(std::string_view(health.hint)).Time(now).EndRow();
   return rows.Finish();
@@ -215,13 +237,19 @@ Result<Datum> Errors(FunctionCallInfo fcinfo) {
   RowBuilder rows(fcinfo);
   const ArchiveShared archive = CopyArchive();
   if (archive.last_failed_at != 0) {
-    rows.Time({archive.failing_since != 0 ? archive.failing_since : archive.last_failed_at}).Text("archive");
+    rows.Time({archive.failing_since != 0 ? archive.failing_since : archive.last_failed_at})
+        .Text("archive");
     rows.Text(archive.last_error).Int8(static_cast<std::int64_t>(archive.failed_count));
     rows.Time({archive.last_failed_at}).EndRow();
   }
   for (const OperationSlot& slot : AllOperations()) {
     if (slot.error[0] == '\0') continue;
-    rows.Time({slot.finished_at}).Text(slot.kind).Text(slot.error).Int8(1).Time({slot.finished_at}).EndRow();
+    rows.Time({slot.finished_at})
+        .Text(slot.kind)
+        .Text(slot.error)
+        .Int8(1)
+        .Time({slot.finished_at})
+        .EndRow();
   }
   return rows.Finish();
 }

@@ -61,9 +61,11 @@ void StopOrphan(const std::string& directory) {
   if (pid <= 1) return;
   // Only when that process really works in that directory: pids are used again.
   char link[PATH_MAX];
-  const ssize_t size = readlink(("/proc/" + std::to_string(pid) + "/cwd").c_str(), link, sizeof link - 1);
+  const ssize_t size =
+      readlink(("/proc/" + std::to_string(pid) + "/cwd").c_str(), link, sizeof link - 1);
   if (size <= 0 || std::string(link, static_cast<std::size_t>(size)) != directory) return;
-  LogQuietly(LOG, "pitr_ext: stopping a server that an interrupted operation left in \"" + directory + "\"");
+  LogQuietly(LOG, "pitr_ext: stopping a server that an interrupted operation left in \"" +
+                      directory + "\"");
   kill(pid, SIGQUIT);
 }
 
@@ -81,9 +83,12 @@ Status SweepDirectories(Repository* repo, const BranchSet& branches) {
   for (const std::string& name : *names) {
     const std::string path = JoinPath(directory, name);
     const Branch* branch = branches.FindId(name);
-    const bool is_guard = name.starts_with("op-") || (name.size() == 8 && name.find('.') == std::string::npos);
-    const bool expired = branch != nullptr && branch->directory_expires_at && *branch->directory_expires_at < now;
-    const bool orphan = IsBranchId(name) && (branch == nullptr || branch->state == "creating" || branch->deleted_at);
+    const bool is_guard =
+        name.starts_with("op-") || (name.size() == 8 && name.find('.') == std::string::npos);
+    const bool expired =
+        branch != nullptr && branch->directory_expires_at && *branch->directory_expires_at < now;
+    const bool orphan = IsBranchId(name) &&
+                        (branch == nullptr || branch->state == "creating" || branch->deleted_at);
     if (!orphan && !expired && !is_guard) continue;
     StopOrphan(path);
     PITR_RETURN_IF_ERROR(RemoveTree(path));
@@ -96,12 +101,15 @@ Status SweepDirectories(Repository* repo, const BranchSet& branches) {
       }
     }
     std::erase_if(set->branches, [](const Branch& branch) { return branch.state == "creating"; });
-    std::erase_if(set->name_spans, [&](const NameSpan& span) { return set->FindId(span.id) == nullptr; });
+    std::erase_if(set->name_spans,
+                  [&](const NameSpan& span) { return set->FindId(span.id) == nullptr; });
     return Status::Ok();
   });
 }
 
-bool ArchivingIsOurs() { return SettingValue("archive_library") == "pitr_ext" && SettingValue("archive_mode") != "off"; }
+bool ArchivingIsOurs() {
+  return SettingValue("archive_library") == "pitr_ext" && SettingValue("archive_mode") != "off";
+}
 
 // A branch that has no snapshot on its line cannot be restored at all: the first one is taken without being asked for.
 Status TakeFirstSnapshot(Repository* repo, const BranchSet& branches, const Identity& identity) {
@@ -109,7 +117,8 @@ Status TakeFirstSnapshot(Repository* repo, const BranchSet& branches, const Iden
   if (now < next_snapshot_try || !ArchivingIsOurs() || InRecovery()) return Status::Ok();
   next_snapshot_try = now + 10 * kSecond;
   PITR_ASSIGN_OR_RETURN(const std::vector<ManifestHead> snapshots, ListSnapshots(repo, nullptr));
-  PITR_ASSIGN_OR_RETURN(const std::vector<const Branch*> line, branches.AncestryOf(identity.branch_id));
+  PITR_ASSIGN_OR_RETURN(const std::vector<const Branch*> line,
+                        branches.AncestryOf(identity.branch_id));
   for (const ManifestHead& snapshot : snapshots) {
     for (const Branch* branch : line) {
       if (snapshot.manifest.branch == branch->id) {
@@ -162,7 +171,8 @@ Status ShipFlushed(Repository* repo, const Identity& identity) {
     options.root = identity.root;
     options.compression_level = CurrentSettings().backlog_compression_level;
     options.cancel = &ServerCancel();
-    const std::string path = JoinPath(JoinPath(DataDirectory(), "pg_wal"), SegmentName(segment, size));
+    const std::string path =
+        JoinPath(JoinPath(DataDirectory(), "pg_wal"), SegmentName(segment, size));
     PITR_ASSIGN_OR_RETURN(const ShipResult shipped, ShipTail(repo, options, path, segment, offset));
     (void)shipped;
   }

@@ -6,6 +6,7 @@
 #include "pg/error_map.h"
 #include "pg/exchange_worker.h"
 #include "pg/guc.h"
+#include "pg/operation_slots.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
 #include "pg/postgres_headers.h"
@@ -22,17 +23,23 @@ extern "C" {
 
 namespace pitr::pg {
 
+void WakePid(std::int32_t pid) {
+  if (pid == 0) return;
+  Call([pid] {
+    PGPROC* process = BackendPidGetProc(pid);
+    if (process != nullptr) SetLatch(&process->procLatch);
+  });
+}
+
+void NapOnLatch(long milliseconds) {
+  Call([milliseconds] {
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds,
+              PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+  });
+}
+
 namespace {
-
-// Scope of the operations lock. Between construction and destruction only plain memory is touched: nothing raises.
-class Locked {
- public:
-  Locked() : holder_(OperationsLock()) {}
-  OperationSlot* slots() const { return GetShared()->operations.slots; }
-
- private:
-  LockHolder holder_;
-};
 
 bool IsOver(const OperationSlot& slot) {
   return slot.state == OperationState::kDone || slot.state == OperationState::kFailed ||
@@ -49,31 +56,17 @@ int FindSlot(const OperationSlot* slots, const std::string& id) {
   return -1;
 }
 
-void WakePid(std::int32_t pid) {
-  if (pid == 0) return;
-  Call([pid] {
-    PGPROC* process = BackendPidGetProc(pid);
-    if (process != nullptr) SetLatch(&process->procLatch);
-  });
-}
-
-void Nap(long milliseconds) {
-  Call([milliseconds] {
-    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
-    ResetLatch(MyLatch);
-  });
-}
-
 // Fills a slot, or says what is in the way.
 struct SlotOutcome {
   int slot = -1;
   std::string busy_id, busy_kind;
 };
 
-SlotOutcome TakeSlot(const NewOperation& operation, const std::string& id, const std::string& request) {
+SlotOutcome TakeSlot(const NewOperation& operation, const std::string& id,
+                     const std::string& request) {
   const std::int64_t now = SystemClock().Now().micros;
   SlotOutcome outcome;
-  const Locked locked;
+  const LockedSlots locked;
   OperationSlot* slots = locked.slots();
   for (int i = 0; i < kOperationSlots; i++) {
     if (slots[i].state != OperationState::kFree && !IsOver(slots[i])) {
@@ -120,16 +113,16 @@ bool LaunchWorker(int slot) {
   });
 }
 
-Result<std::string> TryStart(const NewOperation& operation, const std::string& id, const std::string& request,
-                             SlotOutcome* outcome) {
+Result<std::string> TryStart(const NewOperation& operation, const std::string& id,
+                             const std::string& request, SlotOutcome* outcome) {
   *outcome = TakeSlot(operation, id, request);
   if (outcome->slot < 0) {
-    return Status(Code::kLockTimeout, "operation \"" + outcome->busy_id + "\" (" + outcome->busy_kind +
-                                          ") is still running")
+    return Status(Code::kLockTimeout, "operation \"" + outcome->busy_id + "\" (" +
+                                          outcome->busy_kind + ") is still running")
         .WithHint("Wait for it with pitr_wait_operation, or end it with pitr_cancel_operation.");
   }
   if (!LaunchWorker(outcome->slot)) {
-    const Locked locked;
+    const LockedSlots locked;
     locked.slots()[outcome->slot].state = OperationState::kFree;
     return Status(Code::kLimit, "no background worker is free for the operation")
         .WithHint("Raise max_worker_processes; pitr_check() shows how many are needed.");
@@ -158,7 +151,8 @@ Result<std::string> StartOperationNow(const NewOperation& operation) {
 Result<std::string> StartOperation(const NewOperation& operation) {
   PITR_ASSIGN_OR_RETURN(const std::string id, NewOperationId(SystemClock().Now().micros / 1000000));
   PITR_ASSIGN_OR_RETURN(const std::string request, RequestText(operation));
-  const std::int64_t give_up = SystemClock().MonotonicMillis() + CurrentSettings().operation_lock_timeout_ms;
+  const std::int64_t give_up =
+      SystemClock().MonotonicMillis() + CurrentSettings().operation_lock_timeout_ms;
   for (;;) {
     SlotOutcome outcome;
     Result<std::string> started = TryStart(operation, id, request, &outcome);
@@ -166,13 +160,13 @@ Result<std::string> StartOperation(const NewOperation& operation) {
         SystemClock().MonotonicMillis() >= give_up) {
       return started;
     }
-    Nap(50);
+    NapOnLatch(50);
     CheckInterrupts();
   }
 }
 
 std::optional<OperationSlot> FindOperation(const std::string& id) {
-  const Locked locked;
+  const LockedSlots locked;
   const int i = FindSlot(locked.slots(), id);
   if (i < 0) return std::nullopt;
   return locked.slots()[i];
@@ -181,7 +175,7 @@ std::optional<OperationSlot> FindOperation(const std::string& id) {
 std::vector<OperationSlot> AllOperations() {
   std::vector<OperationSlot> all;
   all.reserve(kOperationSlots);
-  const Locked locked;
+  const LockedSlots locked;
   for (int i = 0; i < kOperationSlots; i++) {
     if (locked.slots()[i].state != OperationState::kFree) all.push_back(locked.slots()[i]);
   }
@@ -191,7 +185,7 @@ std::vector<OperationSlot> AllOperations() {
 Result<bool> RequestCancel(const std::string& id) {
   std::int32_t worker = 0;
   {
-    const Locked locked;
+    const LockedSlots locked;
     const int i = FindSlot(locked.slots(), id);
     if (i < 0) return Status(Code::kNotFound, "operation \"" + id + "\" is not running");
     OperationSlot& slot = locked.slots()[i];
@@ -204,7 +198,7 @@ Result<bool> RequestCancel(const std::string& id) {
 }
 
 void ReleaseOperation(const std::string& id) {
-  const Locked locked;
+  const LockedSlots locked;
   const int i = FindSlot(locked.slots(), id);
   if (i >= 0 && locked.slots()[i].caller_pid == MyProcPid) locked.slots()[i].caller_pid = 0;
 }
@@ -217,27 +211,30 @@ void CancelForInterrupt(const std::string& id) {
   for (int i = 0; cancelled.ok() && *cancelled && i < 18; i++) {
     const std::optional<OperationSlot> slot = FindOperation(id);
     if (!slot || IsOver(*slot)) break;
-    Nap(50);
+    NapOnLatch(50);
   }
   ReleaseOperation(id);
 }
 
 }  // namespace
 
-Result<OperationSlot> WaitForOperation(const std::string& id, bool cancel_with_me, bool stop_at_exchange,
+Result<OperationSlot> WaitForOperation(const std::string& id, bool cancel_with_me,
+                                       bool stop_at_exchange,
                                        std::optional<std::int64_t> timeout_micros) {
   const std::int64_t started = SystemClock().MonotonicMillis();
   for (;;) {
     const std::optional<OperationSlot> slot = FindOperation(id);
     if (!slot) return Status(Code::kNotFound, "operation \"" + id + "\" is not running");
     // kExchanging alone says that a cancel comes too late; the row is there once it is published.
-    const bool ready = stop_at_exchange && slot->state == OperationState::kExchanging && slot->result_size > 0;
-    const bool late = timeout_micros && (SystemClock().MonotonicMillis() - started) * 1000 >= *timeout_micros;
+    const bool ready =
+        stop_at_exchange && slot->state == OperationState::kExchanging && slot->result_size > 0;
+    const bool late =
+        timeout_micros && (SystemClock().MonotonicMillis() - started) * 1000 >= *timeout_micros;
     if (IsOver(*slot) || ready || late) return *slot;
     // A worker that died without a word (it never came up, or was killed before it could say so).
     if (INTERRUPTS_PENDING_CONDITION() && cancel_with_me) CancelForInterrupt(id);
     CheckInterrupts();
-    Nap(50);
+    NapOnLatch(50);
   }
 }
 
@@ -300,7 +297,8 @@ Status StatusOfSlot(const OperationSlot& slot) {
   error["hint"] = slot.hint;
   Status status(Code::kInternal, slot.error);
   for (int i = 1; i <= static_cast<int>(Code::kInternal); i++) {
-    if (SqlState(static_cast<Code>(i)) == slot.sqlstate) status = Status(static_cast<Code>(i), slot.error);
+    if (SqlState(static_cast<Code>(i)) == slot.sqlstate)
+      status = Status(static_cast<Code>(i), slot.error);
     if (SqlState(static_cast<Code>(i)) == slot.sqlstate) break;
   }
   return std::move(status).WithDetail(slot.detail).WithHint(slot.hint);
@@ -332,116 +330,19 @@ OperationRecord RecordOfSlot(const OperationSlot& slot) {
   return record;
 }
 
-// --- the worker's side ---
-
-OperationSlot RunningOperation::Copy() const {
-  const Locked locked;
-  return locked.slots()[slot_];
-}
-
-Json RunningOperation::Request() const {
-  const OperationSlot slot = Copy();
-  Result<Json> json = ParseJson({slot.request, slot.request_size}, "request of the operation");
-  return json.ok() ? *json : Json::object();
-}
-
-void RunningOperation::SetPhase(std::string_view phase) {
-  const Locked locked;
-  OperationSlot& slot = locked.slots()[slot_];
-  CopyText(phase, slot.phase, sizeof slot.phase);
-  slot.worker_pid = MyProcPid;
-  if (slot.state == OperationState::kQueued) slot.state = OperationState::kRunning;
-}
-
-void RunningOperation::SetProgress(std::uint64_t done, std::uint64_t total) {
-  const Locked locked;
-  locked.slots()[slot_].bytes_done = done;
-  locked.slots()[slot_].bytes_total = total;
-}
-
-void RunningOperation::SetReplay(Lsn replay, Lsn target) {
-  const Locked locked;
-  if (replay.valid()) locked.slots()[slot_].replay_lsn = replay.value;
-  if (target.valid()) locked.slots()[slot_].target_lsn = target.value;
-}
-
-bool RunningOperation::CancelRequested() const {
-  const Locked locked;
-  return locked.slots()[slot_].cancel;
-}
-
-bool RunningOperation::ForbidCancel() {
-  const Locked locked;
-  OperationSlot& slot = locked.slots()[slot_];
-  if (slot.cancel) return false;
-  slot.state = OperationState::kExchanging;
-  return true;
-}
-
-void RunningOperation::PublishExchanging(const Json& result) {
-  const std::string text = DumpJson(result);
-  std::int32_t caller = 0;
-  {
-    const Locked locked;
-    OperationSlot& slot = locked.slots()[slot_];
-    slot.result_size = static_cast<std::uint32_t>(std::min(text.size(), sizeof slot.result));
-    std::memcpy(slot.result, text.data(), slot.result_size);
-    CopyText(std::string_view("exchange"), slot.phase, sizeof slot.phase);
-    slot.state = OperationState::kExchanging;
-    caller = slot.caller_pid;
-  }
-  WakePid(caller);
-}
-
-bool RunningOperation::CallerCommitted() const {
-  const Locked locked;
-  return locked.slots()[slot_].caller_committed;
-}
-
-std::int32_t RunningOperation::CallerPid() const {
-  const Locked locked;
-  return locked.slots()[slot_].caller_pid;
-}
-
-bool RunningOperation::CallerGone() const {
-  const std::int32_t caller = CallerPid();
-  return caller == 0 || Call([caller] { return BackendPidGetProc(caller) == nullptr; });
-}
-
-void RunningOperation::End(OperationState state, const Json& result, const Status& error) {
-  const std::string text = DumpJson(result);
-  const std::int64_t now = SystemClock().Now().micros;
-  std::int32_t caller = 0;
-  {
-    const Locked locked;
-    OperationSlot& slot = locked.slots()[slot_];
-    slot.result_size = static_cast<std::uint32_t>(std::min(text.size(), sizeof slot.result));
-    std::memcpy(slot.result, text.data(), slot.result_size);
-    if (!error.ok()) {
-      CopyText(SqlState(error.code()), slot.sqlstate, sizeof slot.sqlstate);
-      CopyText(error.message(), slot.error, sizeof slot.error);
-      CopyText(error.detail(), slot.detail, sizeof slot.detail);
-      CopyText(error.hint(), slot.hint, sizeof slot.hint);
-    }
-    slot.finished_at = now;
-    slot.worker_pid = 0;
-    slot.state = state;
-    caller = slot.caller_pid;
-  }
-  WakePid(caller);
-}
-
 Status WaitForFinishedExchange() {
   PITR_RETURN_IF_ERROR(RequireShared());
-  const std::int64_t give_up = SystemClock().MonotonicMillis() + CurrentSettings().operation_lock_timeout_ms;
+  const std::int64_t give_up =
+      SystemClock().MonotonicMillis() + CurrentSettings().operation_lock_timeout_ms;
   for (;;) {
     const Status pending = CheckNoExchangePending();
-    if (pending.code() != Code::kLockTimeout || SystemClock().MonotonicMillis() >= give_up) return pending;
+    if (pending.code() != Code::kLockTimeout || SystemClock().MonotonicMillis() >= give_up)
+      return pending;
     // A running operation of this life of the server is waited for by StartOperation, which can name it.
     for (const OperationSlot& slot : AllOperations()) {
       if (slot.state == OperationState::kExchanging) return Status::Ok();
     }
-    Nap(20);
+    NapOnLatch(20);
     CheckInterrupts();
   }
 }
@@ -452,7 +353,7 @@ Status RequestShip(std::int64_t timeout_ms) {
   const std::int64_t asked_at = SystemClock().Now().micros;
   std::int32_t launcher = 0;
   {
-    const Locked locked;
+    const LockedSlots locked;
     shared.ship_wanted = std::max(shared.ship_wanted, wanted.value);
     launcher = shared.launcher_pid;
   }
@@ -462,7 +363,7 @@ Status RequestShip(std::int64_t timeout_ms) {
     std::string error;
     bool tried = false;
     {
-      const Locked locked;
+      const LockedSlots locked;
       if (shared.ship_done >= wanted.value) return Status::Ok();
       tried = shared.ship_tried_at > asked_at;
       error = shared.ship_error;
@@ -471,7 +372,7 @@ Status RequestShip(std::int64_t timeout_ms) {
       return Status(Code::kIo, "the newest WAL could not be brought into the repository")
           .WithDetail(tried && !error.empty() ? error : "The launcher did not answer in time.");
     }
-    Nap(20);
+    NapOnLatch(20);
     CheckInterrupts();
   }
 }

@@ -14,7 +14,7 @@
 namespace pitr::pg {
 
 struct NewOperation {
-  std::string kind;                 // snapshot, restore, undo, verify
+  std::string kind;  // snapshot, restore, undo, verify
   std::string branch, branch_id;
   Json request;
   bool wait = true;
@@ -34,7 +34,8 @@ std::vector<OperationSlot> AllOperations();
 
 // Session: waits until the operation is over, or (`stop_at_exchange`) ready to cut sessions. A cancelled or interrupted wait asks
 // the operation to cancel, waits at most a second for that, and continues with the interrupt. THROWS ErrorInFlight.
-Result<OperationSlot> WaitForOperation(const std::string& id, bool cancel_with_me, bool stop_at_exchange,
+Result<OperationSlot> WaitForOperation(const std::string& id, bool cancel_with_me,
+                                       bool stop_at_exchange,
                                        std::optional<std::int64_t> timeout_micros = std::nullopt);
 // The caller has what it wanted: the slot may be used again.
 void ReleaseOperation(const std::string& id);
@@ -63,7 +64,7 @@ class RunningOperation {
   // From here on a cancel is refused (sessions are about to be cut). False when one was asked for already.
   bool ForbidCancel();
   void PublishExchanging(const Json& result);
-  bool CallerGone() const;          // nobody waits any more
+  bool CallerGone() const;  // nobody waits any more
   bool CallerCommitted() const;
   std::int32_t CallerPid() const;
   void End(OperationState state, const Json& result, const Status& error);

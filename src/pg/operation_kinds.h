@@ -15,7 +15,7 @@ struct OperationContext {
   Repository* repo;
   const Identity* identity;
   RunningOperation* operation;
-  std::string id;                 // of the operation
+  std::string id;  // of the operation
 };
 
 Result<Json> RunSnapshot(const OperationContext& context);

@@ -37,7 +37,8 @@ auto InTransaction(Body body) {
 
 std::string PreloadLibraries(const RestorePlan& plan) {
   // Only when the WAL to replay has records that need somebody else's resource manager (internals 11).
-  return plan.custom_resource_managers.empty() ? std::string() : SettingValue("shared_preload_libraries");
+  return plan.custom_resource_managers.empty() ? std::string()
+                                               : SettingValue("shared_preload_libraries");
 }
 
 Result<Json> CommonJob(const OperationContext& context, const std::string& directory) {
@@ -53,8 +54,9 @@ Result<Json> CommonJob(const OperationContext& context, const std::string& direc
   return job;
 }
 
-Result<Json> BuildJob(const OperationContext& context, const RestoreRequest& request, const RestorePlan& plan,
-                      const Identity& identity, const std::string& directory) {
+Result<Json> BuildJob(const OperationContext& context, const RestoreRequest& request,
+                      const RestorePlan& plan, const Identity& identity,
+                      const std::string& directory) {
   PITR_ASSIGN_OR_RETURN(Json job, CommonJob(context, directory));
   const Settings settings = CurrentSettings();
   job["kind"] = "build";
@@ -70,7 +72,8 @@ Result<Json> BuildJob(const OperationContext& context, const RestoreRequest& req
   return job;
 }
 
-std::string NewUndoName(const BranchSet& branches, const std::string& name, const std::string& wanted, Timestamp now) {
+std::string NewUndoName(const BranchSet& branches, const std::string& name,
+                        const std::string& wanted, Timestamp now) {
   if (!wanted.empty()) return wanted;
   return UndoBranchName(name, FormatTime(now, 0),
                         [&](const std::string& taken) { return branches.IsNameTaken(taken); });
@@ -108,8 +111,9 @@ void DropLine(Repository* repo, const BranchId& id) {
   if (!dropped.ok()) LogStatus(WARNING, "could not remove a branch that was not built", dropped);
 }
 
-Json AnswerRow(const OperationContext& context, const std::string& branch, const BranchId& id, const RestorePlan& plan,
-               TimelineId timeline, const std::string& undo_name, const BranchId& undo_id) {
+Json AnswerRow(const OperationContext& context, const std::string& branch, const BranchId& id,
+               const RestorePlan& plan, TimelineId timeline, const std::string& undo_name,
+               const BranchId& undo_id) {
   Json row;
   row["operation_id"] = context.id;
   row["state"] = "exchanging";
@@ -129,11 +133,13 @@ std::string Names(const Json& built, const char* member) {
   std::string text;
   const Json* list = JsonArray(built, member);
   if (list == nullptr) return text;
-  for (const Json& name : *list) text += (text.empty() ? "\"" : ", \"") + name.get<std::string>() + "\"";
+  for (const Json& name : *list)
+    text += (text.empty() ? "\"" : ", \"") + name.get<std::string>() + "\"";
   return text;
 }
 
-Intent NewIntent(const OperationContext& context, const RestoreRequest& request, const Branch& self) {
+Intent NewIntent(const OperationContext& context, const RestoreRequest& request,
+                 const Branch& self) {
   Intent intent;
   intent.operation = context.id;
   intent.branch_name = self.name;
@@ -141,7 +147,8 @@ Intent NewIntent(const OperationContext& context, const RestoreRequest& request,
   intent.preserve = request.preserve;
   intent.role_name = request.role_name;
   intent.arguments = request.arguments;
-  intent.undo_directory_seconds = static_cast<std::int64_t>(CurrentSettings().undo_directory_retention_min) * 60;
+  intent.undo_directory_seconds =
+      static_cast<std::int64_t>(CurrentSettings().undo_directory_retention_min) * 60;
   if (Logging_collector) {
     const std::string log = SettingValue("log_directory");
     if (!log.empty() && log.front() != '/') intent.log_directory = log;
@@ -149,9 +156,11 @@ Intent NewIntent(const OperationContext& context, const RestoreRequest& request,
   return intent;
 }
 
-Status AuditExchange(const OperationContext& context, const RestoreRequest& request, const std::string& branch) {
-  return AppendAudit(context.repo, {SystemClock().Now(), request.role_name, request.client_addr, branch,
-                                    request.function, request.arguments, context.id, "exchanging", ""});
+Status AuditExchange(const OperationContext& context, const RestoreRequest& request,
+                     const std::string& branch) {
+  return AppendAudit(context.repo,
+                     {SystemClock().Now(), request.role_name, request.client_addr, branch,
+                      request.function, request.arguments, context.id, "exchanging", ""});
 }
 
 Result<Json> AnswerRoles(const std::string& need) {
@@ -167,7 +176,8 @@ Result<RestorePlan> PlanAndCheck(const OperationContext& context, const RestoreR
   context.operation->SetPhase("plan");
   PITR_ASSIGN_OR_RETURN(RestorePlan plan,
                         PlanRestore(context.repo, branches, request.plan, nullptr, nullptr));
-  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> prepared, PreparedAt(context.repo, branches, plan));
+  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> prepared,
+                        PreparedAt(context.repo, branches, plan));
   const Dependants dependants = InTransaction([] { return FindDependants(true); });
   PITR_RETURN_IF_ERROR(CheckDependants(dependants, prepared, request.force));
   PITR_ASSIGN_OR_RETURN(const DiskNeed need, FindDiskNeed(plan.database_bytes, plan.wal_bytes));
@@ -176,8 +186,9 @@ Result<RestorePlan> PlanAndCheck(const OperationContext& context, const RestoreR
   return plan;
 }
 
-Result<Json> BuildAndExchange(const OperationContext& context, const RestoreRequest& request, const BranchSet& branches,
-                              const Branch& self, const RestorePlan& plan, const std::string& directory,
+Result<Json> BuildAndExchange(const OperationContext& context, const RestoreRequest& request,
+                              const BranchSet& branches, const Branch& self,
+                              const RestorePlan& plan, const std::string& directory,
                               const BranchId& id) {
   Identity identity = *context.identity;
   identity.branch_id = id;
@@ -193,7 +204,8 @@ Result<Json> BuildAndExchange(const OperationContext& context, const RestoreRequ
   const std::string gone = Names(built, "roles_gone"), disabled = Names(built, "roles_disabled");
   if (!gone.empty()) intent.notes = "roles created since are gone: " + gone;
   if (!disabled.empty()) {
-    intent.notes += (intent.notes.empty() ? "" : "; ") + ("roles dropped since are back without login: " + disabled);
+    intent.notes += (intent.notes.empty() ? "" : "; ") +
+                    ("roles dropped since are back without login: " + disabled);
   }
   Json answer = AnswerRow(context, self.name, id, plan, built.value("timeline", 0U),
                           request.preserve ? intent.undo_name : std::string(), self.id);
@@ -205,7 +217,8 @@ Result<Json> BuildAndExchange(const OperationContext& context, const RestoreRequ
 }  // namespace
 
 Result<Json> RunRestore(const OperationContext& context) {
-  PITR_ASSIGN_OR_RETURN(const RestoreRequest request, RequestFromJson(context.operation->Request()));
+  PITR_ASSIGN_OR_RETURN(const RestoreRequest request,
+                        RequestFromJson(context.operation->Request()));
   PITR_RETURN_IF_ERROR(CheckNoExchangePending());
   PITR_RETURN_IF_ERROR(CheckServerCanExchange());
   // The newest restorable moment is the one that the repository holds: bring it there first.
@@ -213,7 +226,8 @@ Result<Json> RunRestore(const OperationContext& context) {
   PITR_RETURN_IF_ERROR(RequestShip(kShipMillis));
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(context.repo));
   const Branch* self = branches.FindId(context.identity->branch_id);
-  if (self == nullptr) return Status(Code::kForeign, "this server's branch is not in the repository");
+  if (self == nullptr)
+    return Status(Code::kForeign, "this server's branch is not in the repository");
   PITR_ASSIGN_OR_RETURN(const RestorePlan plan, PlanAndCheck(context, request, branches));
   PITR_ASSIGN_OR_RETURN(const BranchId id, NewBranchId());
   PITR_ASSIGN_OR_RETURN(const std::string branch_directory, BranchDirectory());
@@ -240,7 +254,8 @@ Result<Json> RunUndo(const OperationContext& context) {
   if (self == nullptr || undo == nullptr || !undo->directory || !PathExists(*undo->directory)) {
     return Status(Code::kNotFound, "the directory of the undo branch is not there any more");
   }
-  PITR_RETURN_IF_ERROR(CheckDependants(InTransaction([] { return FindDependants(true); }), {}, request.force));
+  PITR_RETURN_IF_ERROR(
+      CheckDependants(InTransaction([] { return FindDependants(true); }), {}, request.force));
   PITR_ASSIGN_OR_RETURN(Json job, CommonJob(context, *undo->directory));
   job["kind"] = "prepare";
   PITR_ASSIGN_OR_RETURN(const Json built, RunChild(context, job, AnswerRoles));
@@ -254,7 +269,8 @@ Result<Json> RunUndo(const OperationContext& context) {
   RestorePlan plan;
   Result<Lsn> end = Lsn::Parse(built.value("end_lsn", std::string("0/0")));
   if (end.ok()) plan.record_end = *end;
-  const Json answer = AnswerRow(context, self->name, undo->id, plan, built.value("timeline", 0U), intent.undo_name, self->id);
+  const Json answer = AnswerRow(context, self->name, undo->id, plan, built.value("timeline", 0U),
+                                intent.undo_name, self->id);
   PITR_RETURN_IF_ERROR(AuditExchange(context, request, self->name));
   return PerformExchange(context, intent, answer);
 }

@@ -22,7 +22,8 @@ namespace {
 
 void Nap(long milliseconds) {
   Call([milliseconds] {
-    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, PG_WAIT_EXTENSION);
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds,
+              PG_WAIT_EXTENSION);
     ResetLatch(MyLatch);
   });
   CheckInterrupts();
@@ -32,9 +33,11 @@ void Nap(long milliseconds) {
 // waited for, not the server's word about them (internals 30).
 Status WaitForWal(const OperationContext& context, TimelineId timeline, Lsn start, Lsn stop) {
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(context.repo));
-  PITR_ASSIGN_OR_RETURN(const std::vector<const Branch*> line, branches.AncestryOf(context.identity->branch_id));
+  PITR_ASSIGN_OR_RETURN(const std::vector<const Branch*> line,
+                        branches.AncestryOf(context.identity->branch_id));
   std::vector<Branch> copies;
-  for (const Branch* branch : line) copies.push_back(*branch);
+  for (const Branch* branch : line)
+    copies.push_back(*branch);
   const WalReader reader(context.repo, copies);
   const std::uint64_t size = reader.segment_size();
   const std::uint64_t last = (stop.value - 1) / size;
@@ -45,7 +48,8 @@ Status WaitForWal(const OperationContext& context, TimelineId timeline, Lsn star
       continue;
     }
     if (found.status().code() != Code::kNotFound) return found.status();
-    if (context.operation->CancelRequested()) return Status(Code::kCancelled, "the snapshot was cancelled");
+    if (context.operation->CancelRequested())
+      return Status(Code::kCancelled, "the snapshot was cancelled");
     Nap(50);
   }
   return Status::Ok();
@@ -122,15 +126,17 @@ Result<Json> RunVerify(const OperationContext& context) {
   job["workers"] = CurrentSettings().restore_workers;
   Json findings = Json::array();
   std::uint64_t checked = 0;
-  PITR_ASSIGN_OR_RETURN(Json result, RunChild(context, job, [&](const std::string& line) -> Result<Json> {
-    PITR_ASSIGN_OR_RETURN(const Json json, ParseJson(line, "finding"));
-    const Json* finding = JsonObject(json, "finding");
-    if (finding == nullptr) return Json::object();
-    checked++;
-    // What is wrong is always kept; what is right only while it fits the answer.
-    if (!finding->value("ok", false) || findings.size() < 20) findings.push_back(*finding);
-    return Json::object();
-  }));
+  PITR_ASSIGN_OR_RETURN(Json result,
+                        RunChild(context, job, [&](const std::string& line) -> Result<Json> {
+                          PITR_ASSIGN_OR_RETURN(const Json json, ParseJson(line, "finding"));
+                          const Json* finding = JsonObject(json, "finding");
+                          if (finding == nullptr) return Json::object();
+                          checked++;
+                          // What is wrong is always kept; what is right only while it fits the answer.
+                          if (!finding->value("ok", false) || findings.size() < 20)
+                            findings.push_back(*finding);
+                          return Json::object();
+                        }));
   while (DumpJson(findings).size() > sizeof(OperationSlot{}.result) - 512 && !findings.empty()) {
     findings.erase(findings.size() - 1);
   }

@@ -58,7 +58,9 @@ Result<Json> RunSlot(RunningOperation* operation) {
   OperationContext context{repo.get(), &identity, operation, slot.id};
   Result<Json> result = RunKind(slot.kind, context);
   OperationRecord record = RecordOfSlot(operation->Copy());
-  record.state = result.ok() ? "done" : result.status().code() == Code::kCancelled ? "cancelled" : "failed";
+  record.state = result.ok()                                  ? "done"
+                 : result.status().code() == Code::kCancelled ? "cancelled"
+                                                              : "failed";
   record.finished_at = SystemClock().Now();
   if (result.ok()) {
     record.result = DumpJson(*result);
@@ -79,11 +81,13 @@ Result<Json> RunChild(const OperationContext& context, const Json& job,
   PITR_RETURN_IF_ERROR(child.Start(job));
   RunningOperation* operation = context.operation;
   for (;;) {
-    PITR_ASSIGN_OR_RETURN(const Json line, child.Next([operation] { return operation->CancelRequested(); }));
+    PITR_ASSIGN_OR_RETURN(const Json line,
+                          child.Next([operation] { return operation->CancelRequested(); }));
     if (const Json* progress = JsonObject(line, "progress")) {
       Result<std::string> phase = JsonText(*progress, "phase");
       if (phase.ok()) operation->SetPhase(*phase);
-      Result<std::uint64_t> done = JsonUint(*progress, "done"), total = JsonUint(*progress, "total");
+      Result<std::uint64_t> done = JsonUint(*progress, "done"),
+                            total = JsonUint(*progress, "total");
       if (done.ok() && total.ok()) operation->SetProgress(*done, *total);
       Result<std::string> replay = JsonText(*progress, "replay_lsn");
       Result<Lsn> lsn = replay.ok() ? Lsn::Parse(*replay) : Lsn{};
@@ -119,7 +123,8 @@ static void ServeSlot() {
     return;
   }
   const bool cancelled = result.status().code() == Code::kCancelled;
-  operation.End(cancelled ? OperationState::kCancelled : OperationState::kFailed, Json::object(), result.status());
+  operation.End(cancelled ? OperationState::kCancelled : OperationState::kFailed, Json::object(),
+                result.status());
   LogStatus(LOG, "pitr operation", result.status());
 }
 

@@ -4,9 +4,9 @@
 #include "pg/postgres_headers.h"
 
 extern "C" {
+#include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
-#include "fmgr.h"
 }
 
 namespace pitr::pg {
@@ -28,7 +28,8 @@ bool Flag(FunctionCallInfo fcinfo, int index, bool if_null) {
 Result<Timestamp> ServerTime(const std::string& text) {
   const TimestampTz time = Call([&] {
     return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text.c_str()),
-                                                   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+                                                   ObjectIdGetDatum(InvalidOid),
+                                                   Int32GetDatum(-1)));
   });
   if (TIMESTAMP_NOT_FINITE(time)) {
     return Status(Code::kInvalidTime, "a restore target must be finite, not \"" + text + "\"");
@@ -37,7 +38,9 @@ Result<Timestamp> ServerTime(const std::string& text) {
 }
 
 Status ReadText(const std::string& text, const Session& session, PlanRequest* plan) {
-  const auto is_branch = [&](std::string_view name) { return session.branches.FindName(name) != nullptr; };
+  const auto is_branch = [&](std::string_view name) {
+    return session.branches.FindName(name) != nullptr;
+  };
   if (text.find('@') != std::string::npos || is_branch(text)) {
     PITR_ASSIGN_OR_RETURN(const SourcePoint source, ParseSourcePoint(text, is_branch, plan->now));
     plan->source = source.source;
@@ -67,17 +70,22 @@ Status ReadSource(FunctionCallInfo fcinfo, const Session& session, PlanRequest* 
     return status;
   }
   if ((*target)->id != session.identity.branch_id) {
-    return Status(Code::kUnsupported, "branch \"" + branch + "\" has no server here that could be restored")
-        .WithHint("Only the connected branch, \"" + session.self().name + "\", can be restored in place.");
+    return Status(Code::kUnsupported,
+                  "branch \"" + branch + "\" has no server here that could be restored")
+        .WithHint("Only the connected branch, \"" + session.self().name +
+                  "\", can be restored in place.");
   }
-  const auto is_branch = [&](std::string_view name) { return session.branches.FindName(name) != nullptr; };
+  const auto is_branch = [&](std::string_view name) {
+    return session.branches.FindName(name) != nullptr;
+  };
   PITR_ASSIGN_OR_RETURN(const SourcePoint parsed, ParseSourcePoint(source, is_branch, plan->now));
   plan->source = parsed.source;
   plan->point = parsed.point;
   return Status::Ok();
 }
 
-Status ReadTarget(FunctionCallInfo fcinfo, RestoreShape shape, const Session& session, PlanRequest* plan) {
+Status ReadTarget(FunctionCallInfo fcinfo, RestoreShape shape, const Session& session,
+                  PlanRequest* plan) {
   if (IsNull(fcinfo, 0) || (shape == RestoreShape::kSource && IsNull(fcinfo, 1))) {
     return Status(Code::kInvalidArgument, "the target of a restore must not be null");
   }
@@ -109,7 +117,8 @@ Status CheckParentAfter(FunctionCallInfo fcinfo, int index) {
     return Status(Code::kUnsupported, "parent_after => 'backup' is not supported in this version")
         .WithHint("The restored branch keeps its parent.");
   }
-  return Status(Code::kInvalidArgument, "parent_after must be 'parent' or 'backup', not " + Quoted(value));
+  return Status(Code::kInvalidArgument,
+                "parent_after must be 'parent' or 'backup', not " + Quoted(value));
 }
 
 }  // namespace
@@ -126,13 +135,15 @@ std::string DescribeArguments(FunctionCallInfo fcinfo, RestoreShape shape) {
     case RestoreShape::kLsn:
       return Quoted(LsnArg(fcinfo, 0).ToString());
     case RestoreShape::kSource:
-      return Quoted(TextArg(fcinfo, 0)) + ", " + (IsNull(fcinfo, 1) ? "null" : Quoted(TextArg(fcinfo, 1)));
+      return Quoted(TextArg(fcinfo, 0)) + ", " +
+             (IsNull(fcinfo, 1) ? "null" : Quoted(TextArg(fcinfo, 1)));
   }
   return {};
 }
 
-Result<RestoreRequest> ReadRestoreArguments(FunctionCallInfo fcinfo, RestoreShape shape, const Session& session,
-                                            const char* function, bool has_wait) {
+Result<RestoreRequest> ReadRestoreArguments(FunctionCallInfo fcinfo, RestoreShape shape,
+                                            const Session& session, const char* function,
+                                            bool has_wait) {
   const Places& places = shape == RestoreShape::kSource ? kSourcePlaces : kBarePlaces;
   RestoreRequest request;
   request.plan.self = session.identity.branch_id;

@@ -10,8 +10,9 @@ enum class RestoreShape { kText, kTime, kLsn, kSource };
 
 // `has_wait`: the restore functions have a last argument that the plan functions lack. `function`: name for the audit row.
 // Errors: those of the grammar (kInvalidText, kInvalidArgument), names (kInvalidName, kNameTooLong, kAlreadyExists), kNotFound.
-Result<RestoreRequest> ReadRestoreArguments(FunctionCallInfo fcinfo, RestoreShape shape, const Session& session,
-                                            const char* function, bool has_wait);
+Result<RestoreRequest> ReadRestoreArguments(FunctionCallInfo fcinfo, RestoreShape shape,
+                                            const Session& session, const char* function,
+                                            bool has_wait);
 // The arguments as text, for the audit row of a call that fails before they are understood.
 std::string DescribeArguments(FunctionCallInfo fcinfo, RestoreShape shape);
 

@@ -33,7 +33,8 @@ bool IsMountPoint(const std::string& directory) {
     if (end == std::string::npos) end = table->size();
     // Fields: id parent major:minor root mount-point ...
     std::size_t field = begin;
-    for (int skip = 0; skip < 4 && field < end; skip++) field = table->find(' ', field) + 1;
+    for (int skip = 0; skip < 4 && field < end; skip++)
+      field = table->find(' ', field) + 1;
     if (table->compare(field, directory.size(), directory) == 0 && field + directory.size() < end &&
         (*table)[field + directory.size()] == ' ') {
       return true;
@@ -51,14 +52,17 @@ bool IsInside(const std::string& path, const std::string& directory) {
 Status CheckLayout(const std::string& data) {
   if (IsMountPoint(data)) {
     return NotReady("the data directory \"" + data + "\" is a mount point and cannot be exchanged",
-                    "Put the data directory one level below the mount point, for example \"" + data + "/data\".");
+                    "Put the data directory one level below the mount point, for example \"" +
+                        data + "/data\".");
   }
   struct stat wal {};
   if (lstat(JoinPath(data, "pg_wal").c_str(), &wal) == 0 && S_ISLNK(wal.st_mode)) {
     return NotReady("pg_wal is a symbolic link, which an in-place restore does not support",
-                    "Move pg_wal into the data directory, or restore to a new directory with \"pitr restore\".");
+                    "Move pg_wal into the data directory, or restore to a new directory with "
+                    "\"pitr restore\".");
   }
-  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> tablespaces, ListDirectory(JoinPath(data, "pg_tblspc")));
+  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> tablespaces,
+                        ListDirectory(JoinPath(data, "pg_tblspc")));
   if (!tablespaces.empty()) {
     return NotReady("the server has tablespaces, which an in-place restore does not support yet",
                     "Restore to a new directory with \"pitr restore\".");
@@ -72,7 +76,8 @@ Status CheckSockets(const std::string& data) {
     const std::size_t comma = directories.find(',');
     std::string one = directories.substr(0, comma);
     directories = comma == std::string::npos ? "" : directories.substr(comma + 1);
-    while (!one.empty() && one.front() == ' ') one.erase(0, 1);
+    while (!one.empty() && one.front() == ' ')
+      one.erase(0, 1);
     if (one.empty() || one.front() == '@') continue;
     char resolved[PATH_MAX];
     const std::string absolute = one.front() == '/' ? one : JoinPath(data, one);
@@ -105,23 +110,26 @@ Status TryExchange(const std::string& data, const std::string& branches) {
   rmdir(here.c_str());
   rmdir(there.c_str());
   if (status.ok()) return status;
-  return NotReady("the data directory cannot be exchanged: " + status.message(),
-                  "The server's user must be able to write in the parent of the data directory, and the branch "
-                  "directory must be on the same file system as the data directory.");
+  return NotReady(
+      "the data directory cannot be exchanged: " + status.message(),
+      "The server's user must be able to write in the parent of the data directory, and the branch "
+      "directory must be on the same file system as the data directory.");
 }
 
 }  // namespace
 
 Status CheckServerCanExchange() {
   if (InRecovery()) {
-    return NotReady("a standby cannot be restored in place", "Restore the primary; standbys are rebuilt from it.");
+    return NotReady("a standby cannot be restored in place",
+                    "Restore the primary; standbys are rebuilt from it.");
   }
   if (!restart_after_crash) {
     return NotReady("restart_after_crash is off, so the server would stop instead of restarting",
                     "Set restart_after_crash = on and reload the configuration.");
   }
   if (access(PitrProgram().c_str(), X_OK) != 0) {
-    return NotReady("the program \"" + PitrProgram() + "\" is missing", "Install it with \"make install\".");
+    return NotReady("the program \"" + PitrProgram() + "\" is missing",
+                    "Install it with \"make install\".");
   }
   PITR_ASSIGN_OR_RETURN(const std::string data, RealDataDirectory());
   PITR_RETURN_IF_ERROR(CheckLayout(data));
@@ -141,15 +149,18 @@ void AppendList(std::string* text, const char* what, const std::vector<std::stri
   if (names.empty()) return;
   if (!text->empty()) *text += "; ";
   *text += what;
-  for (std::size_t i = 0; i < names.size(); i++) *text += (i == 0 ? ": \"" : ", \"") + names[i] + "\"";
+  for (std::size_t i = 0; i < names.size(); i++)
+    *text += (i == 0 ? ": \"" : ", \"") + names[i] + "\"";
 }
 
 }  // namespace
 
-Status CheckDependants(const Dependants& dependants, const std::vector<std::string>& prepared, bool force) {
+Status CheckDependants(const Dependants& dependants, const std::vector<std::string>& prepared,
+                       bool force) {
   if (force) return Status::Ok();
   std::string text;
-  if (dependants.standbys > 0) text = "attached standbys or receivers: " + std::to_string(dependants.standbys);
+  if (dependants.standbys > 0)
+    text = "attached standbys or receivers: " + std::to_string(dependants.standbys);
   AppendList(&text, "replication slots", dependants.replication_slots);
   AppendList(&text, "subscriptions", dependants.subscriptions);
   AppendList(&text, "prepared transactions at the target", prepared);
@@ -163,16 +174,20 @@ Result<DiskNeed> FindDiskNeed(std::uint64_t database_bytes, std::uint64_t wal_by
   PITR_ASSIGN_OR_RETURN(const std::string branches, BranchDirectory());
   DiskNeed need;
   need.needed = database_bytes + database_bytes / 10 + wal_bytes + (64ULL << 20);
-  PITR_ASSIGN_OR_RETURN(need.free, FreeSpace(PathExists(branches) ? branches : DirectoryName(branches)));
+  PITR_ASSIGN_OR_RETURN(need.free,
+                        FreeSpace(PathExists(branches) ? branches : DirectoryName(branches)));
   return need;
 }
 
 Status CheckDiskNeed(const DiskNeed& need) {
   if (need.free >= need.needed) return Status::Ok();
   return Status(Code::kDiskFull, "not enough free disk space for the replacement directory")
-      .WithDetail(std::to_string(need.needed) + " bytes are needed, " + std::to_string(need.free) + " are free.")
-      .WithHint("Free space on the file system of the data directory; old undo branches can be deleted with "
-                "pitr_delete_branch(branch, force => true).");
+      .WithDetail(std::to_string(need.needed) + " bytes are needed, " + std::to_string(need.free) +
+                  " are free.")
+      .WithHint(
+          "Free space on the file system of the data directory; old undo branches can be deleted "
+          "with "
+          "pitr_delete_branch(branch, force => true).");
 }
 
 }  // namespace pitr::pg

@@ -15,7 +15,8 @@ namespace pitr::pg {
 // Makes and removes two empty directories beside the data directory and in the branch directory.
 Status CheckServerCanExchange();
 // kNotReady listing what would break, unless `force`.
-Status CheckDependants(const Dependants& dependants, const std::vector<std::string>& prepared, bool force);
+Status CheckDependants(const Dependants& dependants, const std::vector<std::string>& prepared,
+                       bool force);
 
 struct DiskNeed {
   std::uint64_t needed = 0, free = 0;

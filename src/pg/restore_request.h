@@ -10,10 +10,10 @@ namespace pitr::pg {
 
 struct RestoreRequest {
   PlanRequest plan;
-  std::string undo_name;          // empty: the automatic one
+  std::string undo_name;  // empty: the automatic one
   bool preserve = true, keep_passwords = true, force = false;
   bool wait = true;
-  std::string function, arguments, role_name, client_addr;   // for the audit row
+  std::string function, arguments, role_name, client_addr;  // for the audit row
 };
 
 Json RequestToJson(const RestoreRequest& request);

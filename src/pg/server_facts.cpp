@@ -15,9 +15,9 @@
 #include "pg/postgres_headers.h"
 
 extern "C" {
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/genam.h"
 #include "access/xlog.h"
 #include "access/xlogrecovery.h"
 #include "access/xlogutils.h"
@@ -28,8 +28,8 @@ extern "C" {
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
 #include "storage/proc.h"
-#include "utils/builtins.h"
 #include "utils/backend_status.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -46,7 +46,8 @@ std::string DataDirectory() { return DataDir; }
 
 Result<std::string> RealDataDirectory() {
   char* resolved = realpath(DataDir, nullptr);
-  if (resolved == nullptr) return Status::FromErrno(errno, std::string("resolve \"") + DataDir + "\"");
+  if (resolved == nullptr)
+    return Status::FromErrno(errno, std::string("resolve \"") + DataDir + "\"");
   std::string path = resolved;
   free(resolved);
   return path;
@@ -63,7 +64,8 @@ Result<std::string> BranchDirectory() {
   return real + ".pitr";
 }
 
-Result<std::string> PrivateSocketDirectory(const std::string& branch_directory, const std::string& operation_id) {
+Result<std::string> PrivateSocketDirectory(const std::string& branch_directory,
+                                           const std::string& operation_id) {
   // "<directory>/.s.PGSQL.65535" must fit sockaddr_un.
   const std::size_t room = sizeof(sockaddr_un{}.sun_path) - std::strlen("/.s.PGSQL.65535.lock") - 1;
   const std::string near = JoinPath(branch_directory, operation_id.substr(operation_id.size() - 8));
@@ -111,8 +113,8 @@ Result<Json> LiveServerJson() {
   live["hba_file"] = HbaFileName == nullptr ? "" : HbaFileName;
   live["ident_file"] = IdentFileName == nullptr ? "" : IdentFileName;
   Json copy = Json::array();
-  for (const char* name : {"ssl_cert_file", "ssl_key_file", "ssl_ca_file", "ssl_crl_file", "ssl_crl_dir",
-                           "ssl_dh_params_file", "krb_server_keyfile"}) {
+  for (const char* name : {"ssl_cert_file", "ssl_key_file", "ssl_ca_file", "ssl_crl_file",
+                           "ssl_crl_dir", "ssl_dh_params_file", "krb_server_keyfile"}) {
     const std::string value = SettingValue(name);
     if (!value.empty() && value.front() != '/') copy.push_back(value);
   }
@@ -134,7 +136,8 @@ struct RoleRow {
 
 RoleRow ReadRole(HeapTuple tuple, TupleDesc description) {
   const auto* form = reinterpret_cast<Form_pg_authid>(GETSTRUCT(tuple));
-  RoleRow row{pstrdup(NameStr(form->rolname)), nullptr, nullptr, form->rolcanlogin, form->rolconnlimit};
+  RoleRow row{pstrdup(NameStr(form->rolname)), nullptr, nullptr, form->rolcanlogin,
+              form->rolconnlimit};
   bool is_null = false;
   const Datum password = heap_getattr(tuple, Anum_pg_authid_rolpassword, description, &is_null);
   if (!is_null) row.password = TextDatumGetCString(password);
@@ -202,7 +205,8 @@ void ListSlots(Dependants* found) {
     Call([&] {
       LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
       const ReplicationSlot* slot = &ReplicationSlotCtl->replication_slots[i];
-      if (slot->in_use && slot->data.persistency != RS_TEMPORARY) strlcpy(name, NameStr(slot->data.name), sizeof name);
+      if (slot->in_use && slot->data.persistency != RS_TEMPORARY)
+        strlcpy(name, NameStr(slot->data.name), sizeof name);
       LWLockRelease(ReplicationSlotControlLock);
     });
     if (name[0] != '\0') found->replication_slots.emplace_back(name);
@@ -221,7 +225,8 @@ void ListSubscriptions(Dependants* found) {
     const bool more = Call([&] {
       HeapTuple tuple = systable_getnext(scan);
       if (!HeapTupleIsValid(tuple)) return false;
-      strlcpy(name, NameStr(reinterpret_cast<Form_pg_subscription>(GETSTRUCT(tuple))->subname), sizeof name);
+      strlcpy(name, NameStr(reinterpret_cast<Form_pg_subscription>(GETSTRUCT(tuple))->subname),
+              sizeof name);
       return true;
     });
     if (!more) break;

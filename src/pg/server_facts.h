@@ -13,17 +13,18 @@
 namespace pitr::pg {
 
 RootIdentity ServerIdentity();
-std::string DataDirectory();                 // as the server writes it (absolute)
-Result<std::string> RealDataDirectory();     // symlinks resolved
+std::string DataDirectory();              // as the server writes it (absolute)
+Result<std::string> RealDataDirectory();  // symlinks resolved
 std::string BinDirectory();
-std::string PitrProgram();                   // <bin directory>/pitr
+std::string PitrProgram();  // <bin directory>/pitr
 // pitr.branch_directory or "<real data directory>.pitr".
 Result<std::string> BranchDirectory();
 // A directory for private sockets whose path fits sun_path: below the branch directory, else made in /tmp (0700).
-Result<std::string> PrivateSocketDirectory(const std::string& branch_directory, const std::string& operation_id);
+Result<std::string> PrivateSocketDirectory(const std::string& branch_directory,
+                                           const std::string& operation_id);
 
 bool InRecovery();
-Lsn FlushLsn();                              // replay position on a standby
+Lsn FlushLsn();  // replay position on a standby
 TimelineId CurrentTimeline();
 // A setting's value as SHOW prints it; empty when it does not exist.
 std::string SettingValue(const char* name);

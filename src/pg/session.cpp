@@ -29,7 +29,9 @@ Result<Session> OpenSession() {
   const std::string address = CurrentSettings().repository;
   if (address.empty()) {
     return Status(Code::kNotReady, "pitr.repository is not set")
-        .WithHint("Set pitr.repository to a folder that the server's user can write, and reload the configuration.");
+        .WithHint(
+            "Set pitr.repository to a folder that the server's user can write, and reload the "
+            "configuration.");
   }
   Session session;
   PITR_ASSIGN_OR_RETURN(session.repo, Repository::OpenAddress(address, false));
@@ -40,13 +42,15 @@ Result<Session> OpenSession() {
   }
   PITR_ASSIGN_OR_RETURN(session.identity, std::move(identity));
   if (session.identity.repository_id != session.repo->id()) {
-    return Status(Code::kForeign, "this server belongs to repository " + session.identity.repository_id + ", \"" +
-                                      address + "\" is repository " + session.repo->id())
+    return Status(Code::kForeign, "this server belongs to repository " +
+                                      session.identity.repository_id + ", \"" + address +
+                                      "\" is repository " + session.repo->id())
         .WithHint("Point pitr.repository at the repository that this server was archived to.");
   }
   PITR_ASSIGN_OR_RETURN(session.branches, ReadBranches(session.repo.get()));
   if (session.branches.FindId(session.identity.branch_id) == nullptr) {
-    return Status(Code::kForeign, "branch " + session.identity.branch_id + " of this server is not in the repository");
+    return Status(Code::kForeign, "branch " + session.identity.branch_id +
+                                      " of this server is not in the repository");
   }
   return session;
 }
@@ -75,14 +79,15 @@ Status CheckTopLevel(const char* function) {
   const bool in_block = Call([] { return IsTransactionBlock() || IsSubTransaction(); });
   if (!nested && !in_block) return Status::Ok();
   return Status(Code::kActiveTransaction,
-                std::string(function) + " cannot run inside a transaction block, a function or a DO block")
+                std::string(function) +
+                    " cannot run inside a transaction block, a function or a DO block")
       .WithHint("Call it as a statement of its own, outside BEGIN.");
 }
 
-Status AuditDone(Repository* repo, const std::string& branch, const std::string& function, const std::string& arguments,
-                 const std::string& operation_id) {
-  return AppendAudit(repo, {SystemClock().Now(), CurrentRole(), ClientAddress(), branch, function, arguments,
-                            operation_id, "done", ""});
+Status AuditDone(Repository* repo, const std::string& branch, const std::string& function,
+                 const std::string& arguments, const std::string& operation_id) {
+  return AppendAudit(repo, {SystemClock().Now(), CurrentRole(), ClientAddress(), branch, function,
+                            arguments, operation_id, "done", ""});
 }
 
 Result<Datum> Audited(const std::string& function, const std::string& arguments,
@@ -92,9 +97,10 @@ Result<Datum> Audited(const std::string& function, const std::string& arguments,
   Status problem;
   const std::optional<Session> session = TryOpenSession(&problem);
   if (!session) return result;
-  const Status written = AppendAudit(session->repo.get(), {SystemClock().Now(), CurrentRole(), ClientAddress(),
-                                                           session->self().name, function, arguments, "", "refused",
-                                                           std::string(SqlState(result.status().code()))});
+  const Status written =
+      AppendAudit(session->repo.get(), {SystemClock().Now(), CurrentRole(), ClientAddress(),
+                                        session->self().name, function, arguments, "", "refused",
+                                        std::string(SqlState(result.status().code()))});
   if (!written.ok()) LogStatus(WARNING, "could not write the audit row", written);
   return result;
 }

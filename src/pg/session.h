@@ -40,8 +40,8 @@ Status CheckTopLevel(const char* function);
 Result<Datum> Audited(const std::string& function, const std::string& arguments,
                       const std::function<Result<Datum>()>& body);
 // An audit row of something that was done. Failures to write it fail the call.
-Status AuditDone(Repository* repo, const std::string& branch, const std::string& function, const std::string& arguments,
-                 const std::string& operation_id = "");
+Status AuditDone(Repository* repo, const std::string& branch, const std::string& function,
+                 const std::string& arguments, const std::string& operation_id = "");
 
 // 'it''s' as SQL would write it, for audit rows.
 std::string Quoted(const std::string& text);

@@ -60,9 +60,7 @@ int CutSessions(std::int64_t timeout_ms) {
   int left = TerminateOnce();
   std::int64_t again = SystemClock().MonotonicMillis() + 200;
   while (left > 0 && SystemClock().MonotonicMillis() < give_up) {
-    Call([] {
-      WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 2L, PG_WAIT_EXTENSION);
-    });
+    Call([] { WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 2L, PG_WAIT_EXTENSION); });
     if (SystemClock().MonotonicMillis() >= again) {
       // Again for whoever was between authentication and its first statement.
       left = TerminateOnce();

@@ -15,16 +15,24 @@ Result<Intent> ParseIntent(std::string_view text) {
   Intent intent;
   PITR_ASSIGN_OR_RETURN(const std::int64_t format, JsonInt(json, "format"));
   if (format != 1) {
-    return Status(Code::kForeign, "intent.json has format " + std::to_string(format) + ", this version knows 1");
+    return Status(Code::kForeign,
+                  "intent.json has format " + std::to_string(format) + ", this version knows 1");
   }
   const std::pair<const char*, std::string*> texts[] = {
-      {"nonce", &intent.nonce},           {"state", &intent.state},
-      {"kind", &intent.kind},             {"operation", &intent.operation},
-      {"branch_name", &intent.branch_name}, {"outgoing", &intent.outgoing},
-      {"incoming", &intent.incoming},     {"undo_name", &intent.undo_name},
-      {"live_directory", &intent.live_directory}, {"staged_directory", &intent.staged_directory},
-      {"role_name", &intent.role_name},   {"arguments", &intent.arguments},
-      {"log_directory", &intent.log_directory}, {"notes", &intent.notes},
+      {"nonce", &intent.nonce},
+      {"state", &intent.state},
+      {"kind", &intent.kind},
+      {"operation", &intent.operation},
+      {"branch_name", &intent.branch_name},
+      {"outgoing", &intent.outgoing},
+      {"incoming", &intent.incoming},
+      {"undo_name", &intent.undo_name},
+      {"live_directory", &intent.live_directory},
+      {"staged_directory", &intent.staged_directory},
+      {"role_name", &intent.role_name},
+      {"arguments", &intent.arguments},
+      {"log_directory", &intent.log_directory},
+      {"notes", &intent.notes},
   };
   for (const auto& [member, field] : texts) {
     PITR_ASSIGN_OR_RETURN(*field, JsonText(json, member));
@@ -65,7 +73,8 @@ std::string IntentText(const Intent& intent) {
 }
 
 Result<Intent> ReadIntent(const std::string& data_directory) {
-  PITR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(IntentPath(data_directory), kMaxIntentSize));
+  PITR_ASSIGN_OR_RETURN(const std::string text,
+                        ReadTextFile(IntentPath(data_directory), kMaxIntentSize));
   return ParseIntent(text);
 }
 

@@ -109,9 +109,15 @@ Result<std::vector<AuditRecord>> ReadAudit(Repository* repo, std::size_t limit) 
   PITR_ASSIGN_OR_RETURN(const std::vector<Json> entries, ReadLog(repo, kAudit, limit));
   std::vector<AuditRecord> records;
   for (const Json& entry : entries) {
-    records.push_back({{IntOf(entry, "at")}, TextOf(entry, "role_name"), TextOf(entry, "client_addr"),
-                       TextOf(entry, "branch"), TextOf(entry, "function"), TextOf(entry, "arguments"),
-                       TextOf(entry, "operation_id"), TextOf(entry, "outcome"), TextOf(entry, "sqlstate")});
+    records.push_back({{IntOf(entry, "at")},
+                       TextOf(entry, "role_name"),
+                       TextOf(entry, "client_addr"),
+                       TextOf(entry, "branch"),
+                       TextOf(entry, "function"),
+                       TextOf(entry, "arguments"),
+                       TextOf(entry, "operation_id"),
+                       TextOf(entry, "outcome"),
+                       TextOf(entry, "sqlstate")});
   }
   return records;
 }

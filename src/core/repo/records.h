@@ -19,7 +19,7 @@ struct OperationRecord {
   Lsn replay_lsn, target_lsn;
   Timestamp started_at;
   std::optional<Timestamp> finished_at;
-  std::string result;      // JSON of the answer row, for waiters that come later
+  std::string result;  // JSON of the answer row, for waiters that come later
 };
 
 Status AppendOperation(Repository* repo, const OperationRecord& record);

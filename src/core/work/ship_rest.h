@@ -9,6 +9,7 @@
 namespace pitr {
 
 // IDEMPOTENT. Returns the end of the last record. `options.branch` is the line that the directory writes. DURABLE.
-Result<Lsn> ShipRest(Repository* repo, const ShipOptions& options, const std::string& data_directory);
+Result<Lsn> ShipRest(Repository* repo, const ShipOptions& options,
+                     const std::string& data_directory);
 
 }  // namespace pitr
