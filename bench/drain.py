@@ -6,7 +6,7 @@ import shutil
 import time
 
 from data import fill, wal_ratio, write_wal
-from harness import MIB, SEGMENT, BackRest, Pitr, Server, copy_tree, folder_bytes, wait_until
+from harness import MIB, SEGMENT, BackRest, Pitr, Server, copy_tree, folder_bytes, in_turn, wait_until
 
 OFF = {"archive_mode": "on", "archive_library": "", "archive_command": "", "pitr.repository": ""}
 
@@ -110,17 +110,17 @@ def drain(bench):
     }
     results = {name: [] for name in runs}
     zstd = {1: [], 3: []}
-    for _ in range(bench.plan.pairs):
+    for number in range(bench.plan.pairs):
         for level, values in zstd.items():
             values.append(zstd_benchmark(bench, segments, level))
-        for name, run in runs.items():
-            results[name].append(run())
+        for name in in_turn(runs, number):
+            results[name].append(runs[name]())
     commands = {
         "pgBackRest, zst level 3": f"archive_command = 'pgbackrest archive-push %p', archive-async=y, process-max={bench.plan.processes}, "
                                    "compress-type=zst, compress-level=3; SIGHUP; until no .ready is left",
         "pitr_ext, level 3": f"archive_library = 'pitr_ext', pitr.archive_workers = {bench.plan.processes}, pitr.compression_level = 3, "
                              "pitr.backlog_compression_level = 3; SIGHUP; until no .ready is left",
-        "pitr_ext, default settings": f"the same with pitr.compression_level = 3, pitr.backlog_compression_level = 1",
+        "pitr_ext, default settings": "the same with pitr.compression_level = 3, pitr.backlog_compression_level = 1",
     }
     for name, values in results.items():
         bench.figure("drain", name, "MiB/s", [value[0] for value in values], commands[name], f"{len(segments)} segments")
@@ -131,7 +131,7 @@ def drain(bench):
     for name in ("pitr_ext, level 3", "pitr_ext, default settings"):
         ours = [value[0] for value in results[name]]
         bench.figure("drain", f"{name}, against pgBackRest", "times", [a / b for a, b in zip(ours, theirs)], "", "pair by pair")
-    bench.figure("drain", f"pitr_ext, level 3, against zstd -b3", "times",
+    bench.figure("drain", "pitr_ext, level 3, against zstd -b3", "times",
                  [a[0] / b for a, b in zip(results["pitr_ext, level 3"], zstd[3])], "", "pair by pair")
     for name, values in results.items():
         bench.figure("drain", f"{name}, stored", "MiB", [value[1] for value in values], "", f"of {len(segments) * 16} MiB")

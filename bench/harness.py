@@ -105,6 +105,11 @@ def folder_bytes(path, skip=()):
     return total
 
 
+def in_turn(names, number):
+    """Who goes first changes from repetition to repetition, so that a drift of the machine favours nobody."""
+    return list(names) if number % 2 == 0 else list(names)[::-1]
+
+
 def copy_tree(source, target):
     shutil.rmtree(target, ignore_errors=True)
     subprocess.run(["cp", "-a", "--reflink=auto", source, target], check=True)

@@ -8,7 +8,7 @@ import time
 from datetime import datetime
 
 from data import fill, write_wal
-from harness import MIB, BackRest, Pitr, Server, copy_tree, folder_bytes, shown, try_query, wait_until
+from harness import MIB, BackRest, Pitr, Server, copy_tree, folder_bytes, in_turn, shown, try_query, wait_until
 from wire import Gone, ServerError
 
 
@@ -161,7 +161,7 @@ def log_parts(text):
     """From the server's log: seconds from the first session told to end to the exit on purpose, and from there to ready."""
     def times(pattern):
         return [datetime.strptime(found.group(1), "%Y-%m-%d %H:%M:%S.%f").timestamp()
-                for found in re.finditer(STAMP + ".*" + pattern, text, re.M)]
+                for found in re.finditer(STAMP + ".*(?:" + pattern + ")", text, re.M)]
     ends = times("terminating connection due to administrator command")
     crash = times("terminating any other active server processes|all server processes terminated")
     ready = times("database system is ready to accept connections")
@@ -226,8 +226,8 @@ def restore(bench, figures):
             runs["pitr_ext"] = lambda number: run_pitr(bench, server, number, our_target, size)
             results = {name: [] for name in runs}
             for number in range(bench.plan.pairs):
-                for name, run in runs.items():
-                    results[name].append(run(number))
+                for name in in_turn(runs, number):
+                    results[name].append(runs[name](number))
             note = f"{megabytes:.0f} MiB, WAL to replay {theirs_written:.0f} MiB (pgBackRest), {written:.0f} MiB (pitr_ext)"
             bench.figure("restore", f"{size:g} GB: pgBackRest, first query at the target (read only)", "s", [value[0] for value in results["pgBackRest"]],
                          f"pgbackrest --type=time --target=T --target-action=promote --process-max={bench.plan.processes} restore; pg_ctl start; "

@@ -3,7 +3,7 @@ import re
 import shutil
 
 from data import fill, ratios
-from harness import MIB, BackRest, Pitr, Server, folder_bytes, warm
+from harness import MIB, BackRest, Pitr, Server, folder_bytes, in_turn, warm
 
 
 def run_pitr(bench, server, pitr, level):
@@ -51,9 +51,9 @@ def snapshot(bench):
         "pitr_ext, level 1 (default)": lambda: run_pitr(bench, server, pitr, 1),
     }
     results = {name: [] for name in runs}
-    for _ in range(bench.plan.pairs):
-        for name, run in runs.items():
-            results[name].append(run())
+    for number in range(bench.plan.pairs):
+        for name in in_turn(runs, number):
+            results[name].append(runs[name]())
     count = bench.plan.processes
     commands = {
         "pgBackRest, zst level 3": f"pgbackrest --type=full --process-max={count} --compress-type=zst --compress-level=3 --start-fast --no-archive-check backup",

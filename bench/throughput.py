@@ -2,13 +2,14 @@
 import re
 import shutil
 
-from harness import Pitr, Server, wait_until
+from harness import Pitr, Server, in_turn, wait_until
 
 
 def run(bench, server, settings):
     server.configure(settings)
     server.start()
-    server.query("vacuum; checkpoint")
+    server.query("vacuum")
+    server.query("checkpoint")
     clients = 8
     _, output = bench.run("throughput", server.pgbench("-c", str(clients), "-j", "2", "-T", str(bench.plan.seconds)))
     wait_until(lambda: not settings.get("archive_library") or len(server.ready_segments()) <= 1, 600, "archiving")
@@ -30,9 +31,8 @@ def throughput(bench):
     results = {"archive_mode = off": [], "pitr_ext archiving": []}
     run(bench, server, off)   # the first one after loading is not like the others
     for number in range(bench.plan.pairs):
-        order = [("archive_mode = off", off), ("pitr_ext archiving", pitr.settings())]
-        for name, settings in order if number % 2 == 0 else reversed(order):
-            results[name].append(run(bench, server, settings))
+        for name in in_turn(results, number):
+            results[name].append(run(bench, server, off if name == "archive_mode = off" else pitr.settings()))
     for name, values in results.items():
         bench.figure("throughput", name, "transactions/s", values, f"pgbench -n -c 8 -j 2 -T {bench.plan.seconds}, scale 40")
     bench.figure("throughput", "pitr_ext archiving, against off", "of it",
