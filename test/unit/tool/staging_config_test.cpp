@@ -1,0 +1,163 @@
+// The program is no library, so its test compiles the source into itself.
+#include "tool/staging_config.cpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace pitr::tool {
+namespace {
+
+RecoveryConfig Config() {
+  RecoveryConfig config;
+  config.socket_directory = "/run/x";
+  config.program = "/usr/bin/pitr";
+  config.record_start = {0x50000A0};
+  config.timeline = 3;
+  return config;
+}
+
+// As the server reads the file: the last line of a name wins.
+std::map<std::string, std::string> Read(const std::string& text) {
+  std::map<std::string, std::string> settings;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = text.find('\n', begin);
+    const std::string line = text.substr(begin, end - begin);
+    const std::size_t equals = line.find(" = '");
+    if (equals != std::string::npos) {
+      settings[line.substr(0, equals)] = line.substr(equals + 4, line.size() - equals - 5);
+    }
+    begin = end + 1;
+  }
+  return settings;
+}
+
+std::map<std::string, std::string> Settings(const RecoveryConfig& config) {
+  std::vector<std::string> ignored;
+  const Result<std::string> text = RecoveryConfigText(config, &ignored);
+  EXPECT_TRUE(text.ok()) << text.status().ToString();
+  return Read(*text);
+}
+
+TEST(StagingConfigTest, RecoversToTheRecordOnItsOwnTimelineAndPauses) {
+  const auto settings = Settings(Config());
+  EXPECT_EQ(settings.at("recovery_target_lsn"), "0/50000A0");
+  EXPECT_EQ(settings.at("recovery_target_inclusive"), "on");
+  EXPECT_EQ(settings.at("recovery_target_action"), "pause");
+  EXPECT_EQ(settings.at("recovery_target_timeline"), "3");
+  EXPECT_EQ(settings.at("restore_command"), "''/usr/bin/pitr'' wal-get \"%f\" \"%p\"");
+}
+
+// internals 11 and 12: each of these has done harm somewhere.
+TEST(StagingConfigTest, TouchesNobodyElse) {
+  const auto settings = Settings(Config());
+  for (const char* name :
+       {"listen_addresses", "primary_conninfo", "recovery_end_command", "archive_cleanup_command",
+        "archive_command", "archive_library", "synchronous_standby_names",
+        "shared_preload_libraries", "external_pid_file"}) {
+    EXPECT_EQ(settings.at(name), "") << name;
+  }
+  EXPECT_EQ(settings.at("max_logical_replication_workers"), "0");
+  EXPECT_EQ(settings.at("autovacuum"), "off");
+  EXPECT_EQ(settings.at("archive_mode"), "on");
+  EXPECT_EQ(settings.at("huge_pages"), "off");
+  EXPECT_EQ(settings.at("logging_collector"), "off");
+}
+
+TEST(StagingConfigTest, ComparedSettingsAreAtLeastWhatThePastHad) {
+  RecoveryConfig config = Config();
+  config.settings.max_connections = 500;
+  config.settings.max_worker_processes = 32;
+  config.settings.max_wal_senders = 12;
+  config.settings.max_prepared_transactions = 5;
+  config.settings.max_locks_per_transaction = 128;
+  config.settings.wal_level = 2;
+  config.settings.track_commit_timestamp = true;
+  const auto settings = Settings(config);
+  EXPECT_EQ(settings.at("max_connections"), "500");
+  EXPECT_EQ(settings.at("max_worker_processes"), "32");
+  EXPECT_EQ(settings.at("max_wal_senders"), "12");
+  EXPECT_EQ(settings.at("max_prepared_transactions"), "5");
+  EXPECT_EQ(settings.at("max_locks_per_transaction"), "128");
+  EXPECT_EQ(settings.at("wal_level"), "logical");
+  EXPECT_EQ(settings.at("track_commit_timestamp"), "on");
+  // Never minimal, with which there is no hot standby.
+  config.settings.wal_level = 0;
+  EXPECT_EQ(Settings(config).at("wal_level"), "replica");
+}
+
+TEST(StagingConfigTest, WalSizesFollowTheSegmentSize) {
+  RecoveryConfig config = Config();
+  EXPECT_EQ(Settings(config).at("max_wal_size"), "8192MB");
+  EXPECT_EQ(Settings(config).at("min_wal_size"), "80MB");
+  config.segment_size = 1U << 30;
+  EXPECT_EQ(Settings(config).at("max_wal_size"), "8192MB");
+  EXPECT_EQ(Settings(config).at("min_wal_size"), "2048MB");
+}
+
+TEST(StagingConfigTest, LoginTriggersAreOffWhereTheyExist) {
+  RecoveryConfig config = Config();
+  EXPECT_EQ(Settings(config).count("event_triggers"), 0U);
+  config.server_major = 17;
+  EXPECT_EQ(Settings(config).at("event_triggers"), "off");
+}
+
+TEST(StagingConfigTest, UserSettingsWinUnlessTheOutcomeRestsOnThem) {
+  RecoveryConfig config = Config();
+  config.recovery_settings =
+      "shared_buffers=1GB; Maintenance_IO_Concurrency = '50' ;; recovery_target_time=now;"
+      "restore_command=true; hot_standby=off; archive_mode=off; PORT=1";
+  std::vector<std::string> ignored;
+  const Result<std::string> text = RecoveryConfigText(config, &ignored);
+  ASSERT_TRUE(text.ok());
+  const auto settings = Read(*text);
+  EXPECT_EQ(settings.at("shared_buffers"), "1GB");
+  EXPECT_EQ(settings.at("maintenance_io_concurrency"), "50");
+  EXPECT_EQ(settings.at("hot_standby"), "on");
+  EXPECT_EQ(settings.at("port"), "5432");
+  EXPECT_EQ(settings.count("recovery_target_time"), 0U);
+  EXPECT_EQ(ignored, (std::vector<std::string>{"recovery_target_time", "restore_command",
+                                               "hot_standby", "archive_mode", "port"}));
+}
+
+TEST(StagingConfigTest, RefusesSettingsThatAreNone) {
+  for (const char* text : {"a", "=b", "a b=c", "work_mem=1MB; x"}) {
+    EXPECT_EQ(ParseSettings(text).status().code(), Code::kInvalidArgument) << text;
+  }
+  EXPECT_TRUE(ParseSettings(" ; ")->empty());
+}
+
+TEST(StagingConfigTest, QuotesForTheFileAndForTheShell) {
+  EXPECT_EQ(ConfigLine("a", "it's C:\\x"), "a = 'it''s C:\\\\x'\n");
+  EXPECT_EQ(RestoreCommand("/o'dd $(x)/50%/pitr"),
+            "'/o'\\''dd $(x)/50%%/pitr' wal-get \"%f\" \"%p\"");
+}
+
+TEST(StagingConfigTest, TheTrialChangesOnlyPlaceArchivingAndMemory) {
+  LiveSettings live;
+  live.directory = "/d.pitr/new";
+  live.config_file = "/etc/postgresql.conf";
+  live.options = {"max_connections=300", "port=6000"};
+  std::map<std::string, std::string> settings;
+  for (const auto& [name, value] : LiveTrialSettings(live)) {
+    settings[name] = value;
+  }
+  EXPECT_EQ(settings.at("data_directory"), "/d.pitr/new");
+  EXPECT_EQ(settings.at("config_file"), "/etc/postgresql.conf");
+  EXPECT_EQ(settings.at("max_connections"), "300");
+  EXPECT_EQ(settings.at("port"), "5432");
+  EXPECT_EQ(settings.at("listen_addresses"), "");
+  EXPECT_EQ(settings.at("archive_library"), "");
+  EXPECT_EQ(settings.at("max_worker_processes"), "0");
+  EXPECT_EQ(settings.at("fsync"), "off");
+  EXPECT_EQ(settings.count("shared_preload_libraries"), 0U);
+  EXPECT_EQ(settings.count("archive_mode"), 0U);
+  live.keep_fsync = true;
+  for (const auto& [name, value] : LiveTrialSettings(live)) {
+    EXPECT_NE(name, "fsync");
+  }
+  EXPECT_EQ(AsArguments({{"a", "b c"}}), (std::vector<std::string>{"-c", "a=b c"}));
+}
+
+}  // namespace
+}  // namespace pitr::tool
