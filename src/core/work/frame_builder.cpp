@@ -1,3 +1,4 @@
+// Zero pages are dropped here, so that a sparse or freshly extended file costs nothing in the repository.
 #include "core/work/frame_builder.h"
 
 #include <algorithm>

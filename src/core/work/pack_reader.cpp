@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cinttypes>
 #include <cstdio>
+#include <deque>
 #include <utility>
 
 #include "core/base/hash.h"
@@ -24,6 +25,15 @@ constexpr std::uint64_t kMaxGap = 64ULL << 10;
 struct ReadItem {
   std::size_t begin = 0, end = 0;
   std::uint64_t offset = 0, size = 0;
+};
+
+// The items of one pack. A thread takes a whole pack if it can: what lies together in a pack was taken from one
+// file, and two threads that write to one file wait for each other in the kernel.
+struct PackQueue {
+  PackQueue(std::uint32_t number, std::size_t first) : pack(number), next(first) {}
+  std::uint32_t pack;
+  std::size_t end = 0;
+  std::atomic<std::size_t> next;
 };
 
 std::vector<ReadItem> PlanReads(const std::vector<Frame>& frames,
@@ -140,15 +150,33 @@ Status ReadFrames(Repository* repo, const Manifest& manifest, std::vector<std::u
     return std::pair(left.pack, left.offset) < std::pair(right.pack, right.offset);
   });
   const std::vector<ReadItem> items = PlanReads(manifest.frames, frames);
+  std::deque<PackQueue> packs;
+  for (std::size_t i = 0; i < items.size(); i++) {
+    const std::uint32_t pack = manifest.frames[frames[items[i].begin]].pack;
+    if (packs.empty() || packs.back().pack != pack) {
+      packs.emplace_back(pack, i);
+    }
+    packs.back().end = i + 1;
+  }
   const Reader reader(repo, manifest, frames, progress, sink);
-  std::atomic<std::size_t> next = 0;
-  return RunThreads(workers, cancel, [&](int worker, const StopSignal& stop) -> Status {
+  std::atomic<std::size_t> next_pack = 0;
+  const auto work = [&](int worker, const StopSignal& stop) -> Status {
     Bytes plain;
-    for (std::size_t i = next++; i < items.size(); i = next++) {
-      PITR_RETURN_IF_ERROR(reader.Read(items[i], worker, stop, &plain));
+    const auto drain = [&](PackQueue* queue) -> Status {
+      for (std::size_t i = queue->next++; i < queue->end; i = queue->next++) {
+        PITR_RETURN_IF_ERROR(reader.Read(items[i], worker, stop, &plain));
+      }
+      return Status::Ok();
+    };
+    for (std::size_t i = next_pack++; i < packs.size(); i = next_pack++) {
+      PITR_RETURN_IF_ERROR(drain(&packs[i]));
+    }
+    for (PackQueue& queue : packs) {  // nothing of one's own left: help the others
+      PITR_RETURN_IF_ERROR(drain(&queue));
     }
     return Status::Ok();
-  });
+  };
+  return RunThreads(workers, cancel, work);
 }
 
 }  // namespace pitr

@@ -1,4 +1,7 @@
+// A pack's head says whose it is, so that a pack is known without its manifest.
 #include "core/work/pack_writer.h"
+
+#include <algorithm>
 
 #include "core/base/fault.h"
 #include "core/base/hash.h"
@@ -56,7 +59,7 @@ Result<PackWriter::Place> PackWriter::Add(ByteView frame) {
   const Place place{number_, size_};
   PITR_RETURN_IF_ERROR(writer_->Append(frame));
   size_ += frame.size();
-  if (size_ >= kPackTarget) {
+  if (size_ >= target_) {
     PITR_RETURN_IF_ERROR(Close());
   }
   return place;

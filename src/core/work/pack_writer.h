@@ -17,8 +17,9 @@ Status CheckPackHead(ByteView head, const SnapshotId& snapshot, std::uint32_t nu
 // One thread's packs of one snapshot: at most one is open. Numbers come from a counter that all threads share.
 class PackWriter {
  public:
-  PackWriter(Repository* repo, SnapshotId snapshot, std::atomic<std::uint32_t>* next_number)
-      : repo_(repo), snapshot_(std::move(snapshot)), next_number_(next_number) {}
+  PackWriter(Repository* repo, SnapshotId snapshot, std::atomic<std::uint32_t>* next_number,
+             std::uint64_t target = kPackTarget)
+      : repo_(repo), snapshot_(std::move(snapshot)), next_number_(next_number), target_(target) {}
 
   struct Place {
     std::uint32_t number = 0;  // of the pack
@@ -37,6 +38,7 @@ class PackWriter {
   Repository* repo_;
   SnapshotId snapshot_;
   std::atomic<std::uint32_t>* next_number_;
+  std::uint64_t target_;
   std::unique_ptr<ObjectWriter> writer_;
   std::uint32_t number_ = 0;
   std::uint64_t size_ = 0;

@@ -112,7 +112,7 @@ class Copier {
  public:
   Copier(Repository* repo, const CopyContext& context, std::atomic<std::uint32_t>* next_pack)
       : context_(context),
-        packs_(repo, context.options.snapshot, next_pack),
+        packs_(repo, context.options.snapshot, next_pack, context.options.pack_target),
         builder_(&packs_, context.options.compression_level) {}
 
   Status Copy(const Item& item, const StopSignal& stop);

@@ -17,11 +17,11 @@ struct SnapshotCopyOptions {
   SnapshotId snapshot;
   int compression_level = 1;
   int workers = 2;
-  std::vector<std::string>
-      excluded_directories;       // relative, contents left out (log directory, pitr)
-  bool verify_checksums = false;  // the cluster has them
-  Lsn start_lsn;                  // pages with a newer LSN may be torn and are not judged
-  Logger* logger = nullptr;       // what was skipped, damaged pages; may be null
+  std::uint64_t pack_target = kPackTarget;        // a pack is closed once it is that long
+  std::vector<std::string> excluded_directories;  // relative, contents left out (log directory)
+  bool verify_checksums = false;                  // if the cluster has them
+  Lsn start_lsn;             // pages with a newer LSN may be torn and are not judged
+  Logger* logger = nullptr;  // what was skipped, damaged pages; may be null
 };
 
 // Fills id, files, frames, packs, bad_pages, control, database_bytes, new_bytes, stored_bytes of `manifest`. Packs are
