@@ -32,7 +32,8 @@ bool HitFaultPlain(const char* point) noexcept;
 #define PITR_FAULT(point) \
   do {                    \
   } while (0)
-#define PITR_FAULT_PLAIN(point) false
+inline bool NoFault() noexcept { return false; }
+#define PITR_FAULT_PLAIN(point) ::pitr::NoFault()
 #endif
 
 }  // namespace pitr
