@@ -83,6 +83,8 @@ class LayOut {
     File handle;
   };
 
+  // New target of a tablespace's link; null when none was given.
+  const std::string* TargetOf(const ManifestFile& link) const;
   Status CheckTablespaces() const;
   Status MakeTree() const;
   Status MakeFiles() const;
@@ -104,25 +106,33 @@ class LayOut {
   std::vector<OpenFile> open_;              // by worker
 };
 
+const std::string* LayOut::TargetOf(const ManifestFile& link) const {
+  auto found = options_.tablespaces.find(link.path);
+  if (found == options_.tablespaces.end()) {
+    found = options_.tablespaces.find(std::string(TablespaceOid(link.path)));
+  }
+  return found == options_.tablespaces.end() ? nullptr : &found->second;
+}
+
 Status LayOut::CheckTablespaces() const {
   std::set<std::string_view> targets;
   for (const ManifestFile& file : manifest_.files) {
     if (file.kind != FileKind::kSymlink) {
       continue;
     }
-    const auto target = options_.tablespaces.find(file.path);
-    if (target == options_.tablespaces.end()) {
+    const std::string* const target = TargetOf(file);
+    if (target == nullptr) {
       return Status(Code::kInvalidArgument,
                     "no directory was given for tablespace \"" + file.path + "\"")
           .WithDetail("In the snapshot it is \"" + file.link_target + "\".");
     }
-    if (!target->second.starts_with('/')) {
+    if (!target->starts_with('/')) {
       return Status(Code::kInvalidArgument,
-                    "tablespace directory \"" + target->second + "\" is not an absolute path");
+                    "tablespace directory \"" + *target + "\" is not an absolute path");
     }
-    if (!targets.insert(target->second).second) {
+    if (!targets.insert(*target).second) {
       return Status(Code::kInvalidArgument,
-                    "two tablespaces were given directory \"" + target->second + "\"");
+                    "two tablespaces were given directory \"" + *target + "\"");
     }
   }
   return Status::Ok();
@@ -137,7 +147,7 @@ Status LayOut::MakeTree() const {
     if (file.kind == FileKind::kDirectory) {
       PITR_RETURN_IF_ERROR(MakeFolder(Full(file.path), file.mode));
     } else if (file.kind == FileKind::kSymlink) {
-      PITR_RETURN_IF_ERROR(MakeTablespace(Full(file.path), options_.tablespaces.at(file.path)));
+      PITR_RETURN_IF_ERROR(MakeTablespace(Full(file.path), *TargetOf(file)));
     }
   }
   // Always there, whatever the manifest says: a server without them does not start.
@@ -246,7 +256,7 @@ Status LayOut::WriteLabels() const {
   for (const ManifestFile& file : manifest_.files) {
     if (file.kind == FileKind::kSymlink) {
       map.append(TablespaceOid(file.path)).append(" ");
-      for (const char c : options_.tablespaces.at(file.path)) {
+      for (const char c : *TargetOf(file)) {
         map.append(c == '\n' || c == '\r' || c == '\\' ? "\\" : "").push_back(c);
       }
       map.push_back('\n');

@@ -14,7 +14,8 @@ namespace pitr {
 struct LayOutOptions {
   std::string directory;  // must not exist or be empty; 0700
   int workers = 2;
-  // pg_tblspc/<oid> -> new target directory (made). A tablespace of the manifest that is not named here is kInvalidArgument.
+  // <oid> or pg_tblspc/<oid> -> new target directory, absolute; made, or empty. A tablespace of the manifest that is not
+  // named here is kInvalidArgument.
   std::map<std::string, std::string> tablespaces;
 };
 

@@ -172,8 +172,10 @@ TEST_F(LayOutTest, TwoTablespacesCannotShareATarget) {
   cluster_.Tablespace("16400", dir_ / "one");
   cluster_.Tablespace("16500", dir_ / "two");
   Copy();
-  options_.tablespaces = {{"pg_tblspc/16400", dir_ / "new"}, {"pg_tblspc/16500", dir_ / "new"}};
+  options_.tablespaces = {{"pg_tblspc/16400", dir_ / "new"}, {"16500", dir_ / "new"}};
   EXPECT_EQ(LayOut().code(), Code::kInvalidArgument);
+  options_.tablespaces["16500"] = dir_ / "other";  // the number alone names it as well
+  EXPECT_TRUE(LayOut().ok());
 }
 
 TEST_F(LayOutTest, ATargetThatHoldsSomethingIsRefused) {
