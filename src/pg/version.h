@@ -43,8 +43,8 @@ inline constexpr int kServerMajor = PG_VERSION_NUM / 10000;
 #define PITR_LOCAL_BACKEND(index) pgstat_fetch_stat_local_beentry(index)
 #endif
 
-// 18 renamed CHECKPOINT_IMMEDIATE.
-#if PG_VERSION_NUM >= 180000
+// 19 renamed CHECKPOINT_IMMEDIATE (18.6 still has it).
+#if PG_VERSION_NUM >= 190000
 #define PITR_CHECKPOINT_FAST CHECKPOINT_FAST
 #else
 #define PITR_CHECKPOINT_FAST CHECKPOINT_IMMEDIATE
