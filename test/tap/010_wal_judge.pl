@@ -37,35 +37,13 @@ sub relation
 
 # Where a record ended: where its successor begins, but page headers belong to neither. The successor may be one that was
 # aborted: the record written in its place says where it was. Unknown for the last record.
-sub end_of
+sub end_before
 {
-	my ($records, $i, $segment_size) = @_;
-	my $r = $records->[ $i + 1 ] or return '?';
+	my ($r, $segment_size) = @_;
+	return '?' unless $r;
 	my $next = $r->{aborted} // $r->{number};
 	my $header = $next % $segment_size < 8192 ? 40 : 24;
 	return position($next % 8192 == $header ? $next - $header : $next);
-}
-
-sub judge_records
-{
-	my ($name, $segment_size, $records, $ours) = @_;
-	my $wrong = 0;
-	my $compared = 0;
-	for my $i (0 .. $#$records)
-	{
-		my $r = $records->[$i];
-		my $line = $ours->[$i] // 'nothing';
-		my $end = end_of($records, $i, $segment_size);
-		$end = $1 if $end eq '?' && $line =~ / end=(\S+)/;
-		my $expected = "$r->{lsn} end=$end prev=$r->{prev} rmgr=$r->{rmgr} xid=$r->{xid} len=$r->{len}" . join '',
-		  map { " [$_->{relation} $_->{block}$_->{image}]" } @{ $r->{blocks} };
-		$compared++;
-		next if $line eq $expected;
-		diag("pg_waldump: $expected\nours:       $line") if $wrong++ < 5;
-	}
-	is($wrong, 0, "$name: $compared records are read as pg_waldump reads them");
-	is(scalar @$ours, scalar @$records, "$name: as many records");
-	return;
 }
 
 my $date = qr/(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d{6}) UTC/;
@@ -129,34 +107,36 @@ sub facts
 	return @facts;
 }
 
+# What the index of each segment must say, gathered record by record.
+sub add_expected
+{
+	my ($expected, $segment_size, $r, $end) = @_;
+	my $in = int($r->{number} / $segment_size);
+	my $segment = $expected->{segments}{$in} //= { first => $r->{lsn}, records => 0 };
+	$segment->{first} //= $r->{lsn};
+	@$segment{qw(last end)} = ($r->{lsn}, $end);
+	$segment->{records}++;
+	if (defined $r->{aborted} && int($r->{aborted} / $segment_size) != $in)
+	{
+		# What runs into the next segment and is not continued there stays open for ever.
+		$expected->{segments}{ int($r->{aborted} / $segment_size) }{ending} = ' open';
+	}
+	$expected->{lines}{$_}++ for facts($r, $end);
+	$expected->{blocks}{"$in $_->{relation} $_->{block}"} = 1 for @{ $r->{blocks} };
+	return;
+}
+
 sub judge_index
 {
-	my ($name, $segment_size, $records, $segments, $ours) = @_;
-	my (%lines, %segment, %blocks);
-	for my $i (0 .. $#$records)
-	{
-		my $r = $records->[$i];
-		my $in = int($r->{number} / $segment_size);
-		my $end = end_of($records, $i, $segment_size);
-		if (defined $r->{aborted} && int($r->{aborted} / $segment_size) != $in)
-		{
-			# What runs into the next segment and is not continued there stays open for ever.
-			$segment{ int($r->{aborted} / $segment_size) }{ending} = ' open';
-		}
-		$segment{$in}{first} //= $r->{lsn};
-		@{ $segment{$in} }{qw(last end)} = ($r->{lsn}, $end);
-		$segment{$in}{records}++;
-		$lines{$_}++ for facts($r, $end);
-		$blocks{"$in $_->{relation} $_->{block}"} = 1 for @{ $r->{blocks} };
-	}
-	my %got;
-	my $last_segment = $segments->[-1];
-	for my $line (@$ours)
+	my ($name, $segment_size, $expected, $last_segment, @paths) = @_;
+	my ($lines, %got) = ($expected->{lines});
+	for my $line (split /\n/, run_dump('index', @paths))
 	{
 		# Not to be had from pg_waldump: times of restore points, names of prepared transactions at their end, the end of
 		# the last record.
 		$line =~ s/ time=\S+/ time=/ if $line =~ / restore_point /;
 		$line =~ s/ name=.*/ name=/ if $line =~ / (?:commit|abort)_prepared /;
+		$line =~ s/ end=\S+/ end=?/ if $line =~ /^event \Q$expected->{last}\E /;
 		if ($line =~ /^block ([0-9A-F]{24}) (.*)$/)
 		{
 			$line = 'block ' . segment_number($1, $segment_size) . " $2";
@@ -164,27 +144,27 @@ sub judge_index
 		elsif ($line =~ /^segment ([0-9A-F]{24}) first=\S+ last=\S+ end=(\S+) records=\d+/)
 		{
 			my ($file, $end) = ($1, $2);
-			my $seen = $segment{ segment_number($file, $segment_size) }
-			  // { first => '0/0', last => '0/0', end => '0/0', records => 0 };
-			$end = $seen->{end} if $seen->{end} ne '?';
+			my $seen = $expected->{segments}{ segment_number($file, $segment_size) };
+			my ($first, $last, $records) = map { $seen->{$_} // '0/0' } qw(first last records);
+			$records = 0 if $records eq '0/0';
+			$end = $seen->{end} // '0/0' unless ($seen->{end} // '') eq '?';
 			$line =~ s/ partial// if $file eq $last_segment;
 			my $ending = $seen->{ending} // '';
-			$lines{"segment $file first=$seen->{first} last=$seen->{last} end=$end records=$seen->{records}$ending"}++;
+			$lines->{"segment $file first=$first last=$last end=$end records=$records$ending"}++;
 		}
 		$got{$line}++;
 	}
-	$lines{"block $_"} = 1 for keys %blocks;
+	$lines->{"block $_"} = 1 for keys %{ $expected->{blocks} };
 	my %kinds;
 	my $wrong = 0;
-	for my $line (sort keys %{ { %lines, %got } })
+	for my $line (sort keys %{ { %$lines, %got } })
 	{
 		my ($kind) = $line =~ /^(\w+)/;
 		($kind) = $line =~ /^event \S+ (\w+)/ if $kind eq 'event';
 		$kinds{$kind}++;
-		my ($expected, $found) = ($lines{$line} // 0, $got{$line} // 0);
-		# The last record's end is unknown to us.
-		next if $expected == $found || ($line =~ / end=\?/ || $line =~ /^event \Q$records->[-1]{lsn}\E /);
-		diag("pg_waldump $expected times, index $found times: $line") if $wrong++ < 10;
+		my ($wanted, $found) = ($lines->{$line} // 0, $got{$line} // 0);
+		next if $wanted == $found;
+		diag("pg_waldump $wanted times, index $found times: $line") if $wrong++ < 10;
 	}
 	is($wrong, 0, "$name: the indexes say what pg_waldump says");
 	note("$name: " . join ', ', map { "$kinds{$_} $_" } sort keys %kinds);
@@ -197,35 +177,67 @@ sub segment_number
 	return hex(substr $file, 8, 8) * (4294967296 / $segment_size) + hex substr $file, 16, 8;
 }
 
-# All of the above for consecutive segments of one timeline.
+# One record of pg_waldump; a line that is none continues the record before (a message or name that holds a line break).
+sub next_record
+{
+	my ($in) = @_;
+	my $r;
+	while (defined(my $line = $in->{line} // readline $in->{pipe}))
+	{
+		$in->{line} = undef;
+		chomp $line;
+		if ($line !~ m{^rmgr: (\S+)\s+len \(rec/tot\):\s+\d+/\s*(\d+), tx:\s+(\d+), lsn: (\S+), prev (\S+), desc: (.*)$})
+		{
+			$r->{desc} .= "\n$line" if $r;
+			next;
+		}
+		if ($r)
+		{
+			$in->{line} = $line;
+			last;
+		}
+		$r = { rmgr => $1, len => $2, xid => $3, lsn => lsn($4), number => number($4), prev => lsn($5), desc => $6 };
+	}
+	return unless $r;
+	while ($r->{desc} =~ m{, blkref #\d+: rel (\d+/\d+/\d+)(?: fork (\w+))? blk (\d+)( FPW)?}g)
+	{
+		push @{ $r->{blocks} }, { relation => "$1 " . ($2 // 'main'), block => $3, image => $4 // '' };
+	}
+	$r->{aborted} = number($1) if $r->{desc} =~ m{^OVERWRITE_CONTRECORD lsn ([0-9A-F/]+);};
+	return $r;
+}
+
+# Consecutive segments of one timeline: both programs print, we compare line by line, since WAL is long; then the indexes.
 sub judge
 {
 	my ($name, $dir, $segment_size, @segments) = @_;
 	local $ENV{TZ} = 'UTC';
-	open my $pipe, '-|', 'pg_waldump', '-p', $dir, $segments[0], $segments[-1] or die "pg_waldump: $!";
-	my @records;
-	while (my $line = <$pipe>)
-	{
-		chomp $line;
-		if ($line !~ m{^rmgr: (\S+)\s+len \(rec/tot\):\s+\d+/\s*(\d+), tx:\s+(\d+), lsn: (\S+), prev (\S+), desc: (.*)$})
-		{
-			# A message or name that holds a line break
-			$records[-1]{desc} .= "\n$line";
-			next;
-		}
-		my $r = { rmgr => $1, len => $2, xid => $3, lsn => lsn($4), number => number($4), prev => lsn($5), desc => $6 };
-		while ($r->{desc} =~ m{, blkref #\d+: rel (\d+/\d+/\d+)(?: fork (\w+))? blk (\d+)( FPW)?}g)
-		{
-			push @{ $r->{blocks} }, { relation => "$1 " . ($2 // 'main'), block => $3, image => $4 // '' };
-		}
-		$r->{aborted} = number($1) if $r->{desc} =~ m{^OVERWRITE_CONTRECORD lsn ([0-9A-F/]+);};
-		push @records, $r;
-	}
-	close $pipe;    # it complains about the end of WAL
 	my @paths = map { "$dir/$_" } @segments;
-	my @ours = split /\n/, run_dump('records', @paths);
-	judge_records($name, $segment_size, \@records, \@ours);
-	return judge_index($name, $segment_size, \@records, \@segments, [ split /\n/, run_dump('index', @paths) ]);
+	open my $pipe, '-|', 'pg_waldump', '-p', $dir, $segments[0], $segments[-1] or die "pg_waldump: $!";
+	open my $ours, '-|', $wal_dump, 'records', @paths or die "$wal_dump: $!";
+	my $in = { pipe => $pipe };
+	my %expected;
+	my ($compared, $wrong) = (0, 0);
+	for (my $r = next_record($in), my $next; $r; $r = $next)
+	{
+		$next = next_record($in);
+		my $end = end_before($next, $segment_size);
+		add_expected(\%expected, $segment_size, $r, $end);
+		$expected{last} = $r->{lsn};
+		my $line = readline($ours) // 'nothing';
+		chomp $line;
+		$end = $1 if $end eq '?' && $line =~ / end=(\S+)/;
+		my $wanted = "$r->{lsn} end=$end prev=$r->{prev} rmgr=$r->{rmgr} xid=$r->{xid} len=$r->{len}" . join '',
+		  map { " [$_->{relation} $_->{block}$_->{image}]" } @{ $r->{blocks} };
+		$compared++;
+		diag("pg_waldump: $wanted\nours:       $line") if $line ne $wanted && $wrong++ < 5;
+	}
+	my $more = readline $ours;
+	close $pipe;    # it complains about the end of WAL
+	ok(close($ours), "$name: wal_dump records");
+	is($wrong, 0, "$name: $compared records are read as pg_waldump reads them");
+	is($more, undef, "$name: and no more");
+	return judge_index($name, $segment_size, \%expected, $segments[-1], @paths);
 }
 
 sub run_dump
