@@ -41,7 +41,7 @@ class Bench:
         self.results = f"{directory}/results"
         os.makedirs(f"{self.results}/raw", exist_ok=True)
         self.rows = []
-        self.memory = Memory()
+        self.memory = Memory(directory)
         self.next_port = 54500
 
     def neutral(self, text):
@@ -283,7 +283,8 @@ pg1-database=postgres
 class Memory:
     """Peak resident size of each kind of process below the watched servers, and of the programs that figures start."""
 
-    def __init__(self):
+    def __init__(self, directory):
+        self.directory = directory
         self.roots, self.peaks, self.lock = set(), {}, threading.Lock()
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -312,15 +313,23 @@ class Memory:
             pid = int(path.split("/")[2])
             parents[pid] = int(values["PPid"])
             kind = self._kind(title)
+            if kind and not kind.startswith("postgres") and not self._is_ours(path[:-4], title):
+                continue
             if kind and "VmHWM" in values:
                 found[pid] = (kind, int(values["VmHWM"]), int(values.get("RssAnon", 0)))
         with self.lock:
             for pid, (kind, peak, private) in found.items():
-                # Of other people's servers only ours count; programs are counted wherever they run.
+                # Other servers of this user may run on the machine.
                 if kind.startswith("postgres") and not self._below(pid, parents):
                     continue
                 old = self.peaks.get(kind, (0, 0))
                 self.peaks[kind] = (max(old[0], peak), max(old[1], private))
+
+    def _is_ours(self, process, title):
+        try:
+            return self.directory in title or os.readlink(process + "exe").startswith(self.directory)
+        except OSError:
+            return False
 
     def _below(self, pid, parents):
         while pid in parents:
