@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
-#include <cstring>
 #include <string_view>
 #include <thread>
 
@@ -71,8 +70,8 @@ std::vector<char*> Pointers(std::vector<std::string>* texts) {
   }
   close_range(3, ~0U, 0);
   execve(program, arguments, environment);
-  const char* problem = std::strerror(errno);
-  const ssize_t written = write(2, problem, std::strlen(problem));
+  constexpr std::string_view kProblem = "could not execute postgres\n";
+  const ssize_t written = write(2, kProblem.data(), kProblem.size());
   _exit(written < 0 ? 126 : 127);
 }
 
