@@ -1,5 +1,6 @@
 // Envelopes. The first byte chooses: even, the rest is an object as it is read from a store; odd, the rest becomes the payload
-// of an object whose checksums are right, so that the fuzzer gets past them to the decompressor and the sizes.
+// of an object whose checksums are right, so that the fuzzer gets past them: 1 to the table of frames, 3, with a table for one
+// frame behind it, to the decompressor.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -7,6 +8,7 @@
 
 #include "core/base/hash.h"
 #include "core/codec/envelope.h"
+#include "core/codec/envelope_format.h"
 
 namespace {
 
@@ -44,14 +46,20 @@ void Decode(pitr::ByteView object) {
 
 // doc/repository-format.md 3, with right checksums around any payload. Bytes 1 and 2: codec, size of the extra part; 3 to 5:
 // plain size.
-pitr::Bytes Compose(pitr::ByteView input) {
+pitr::Bytes Compose(pitr::ByteView input, bool with_table) {
   pitr::ByteReader in(input);
   const std::uint8_t codec = in.U8();
   const std::uint8_t extra_size = in.U8();
   const std::uint64_t plain_size = in.U8() | static_cast<std::uint64_t>(in.U16()) << 8;
   const pitr::ByteView rest = in.Raw(in.remaining());
   const std::size_t cut = rest.size() < extra_size ? rest.size() : extra_size;
-  const pitr::ByteView extra = rest.first(cut), payload = rest.subspan(cut);
+  const pitr::ByteView extra = rest.first(cut);
+  pitr::Bytes payload(rest.begin() + static_cast<std::ptrdiff_t>(cut), rest.end());
+  if (with_table) {
+    const pitr::Bytes table = pitr::envelope::EncodeFrameTable(
+        {{static_cast<std::uint32_t>(payload.size()), static_cast<std::uint32_t>(plain_size)}});
+    payload.insert(payload.end(), table.begin(), table.end());
+  }
   const std::uint8_t marks[] = {3, 1, codec, 0};
   pitr::Bytes object;
   pitr::ByteWriter head(&object);
@@ -89,7 +97,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (data[0] % 2 == 0) {
     Decode(rest);
   } else {
-    Decode(Compose(rest));
+    Decode(Compose(rest, data[0] % 4 == 3));
   }
   return 0;
 }

@@ -2,7 +2,8 @@
 // cipher that a later version adds. Format: doc/repository-format.md.
 //
 //   header  64 bytes   magic "PITRobj1", kind, version, codec, cipher (0), plain size (0 = see footer, always so here)
-//   payload            one zstd frame, or plain bytes (codec 0)
+//   payload            zstd frames of 2 MiB of plain bytes each (the last one has the rest) and, as a last, skippable
+//                      frame, the table of their sizes ("zstd seekable format"): `zstd -d` reads it; or plain bytes (codec 0)
 //   extra              optional second part, itself self-describing (the WAL index of a segment)
 //   footer  64 bytes   magic "PITe", kind, version, codec, cipher, payload size, extra size, plain size, XXH3 of plain,
 //                      XXH3 of stored payload, XXH3 of the extra, XXH3 of header and footer
@@ -29,15 +30,16 @@ struct EnvelopeFooter {
   std::uint64_t object_size() const;  // of a footer that was read: cannot overflow
 };
 inline constexpr std::size_t kEnvelopeHeadSize = 64, kEnvelopeFootSize = 64;
+// Plain bytes of a frame. Small enough that reader and writer hold a whole one; large enough that zstd loses nothing
+// (0.1 % on pgbench's WAL against one frame, and compressing at once is a seventh quicker than in a stream).
+inline constexpr std::size_t kEnvelopeFrameSize = 2U << 20;
 
 // Writes one object in one pass. Add(plain)…, then Finish(extra) publishes; see ObjectWriter. Destroying it without
-// Finish leaves nothing. Memory: about a megabyte and what zstd needs for the level, whatever the size.
+// Finish leaves nothing. Memory: some megabytes, whatever the size; least when pieces of kEnvelopeFrameSize are added.
 class EnvelopeWriter {
  public:
-  // plain_size (0 = unknown) is what will be added in all; zstd then knows it beforehand.
   static Result<std::unique_ptr<EnvelopeWriter>> Create(ObjectStore* store, const std::string& name,
-                                                        ObjectKind kind, int compression_level,
-                                                        std::uint64_t plain_size = 0);
+                                                        ObjectKind kind, int compression_level);
   virtual ~EnvelopeWriter() = default;
   virtual Status Add(ByteView plain) = 0;
   // kAlreadyExists as ObjectWriter::Commit. The footer that was (or would have been) written is in footer().

@@ -20,7 +20,8 @@ namespace pitr {
 
 namespace {
 
-constexpr std::size_t kReadSize = 1U << 20;
+// What is read is a frame of the envelope, which then needs no copy of it.
+constexpr std::size_t kReadSize = kEnvelopeFrameSize;
 // A history file has a line per timeline, a backup label file some ten lines.
 constexpr std::uint64_t kMaxText = 1U << 20;
 
@@ -94,7 +95,7 @@ Status Publish(const Shipment& shipment, const File& file, EnvelopeWriter* write
 
 Result<std::unique_ptr<EnvelopeWriter>> CreateWriter(const Shipment& shipment) {
   return EnvelopeWriter::Create(shipment.repo->store(), shipment.object, shipment.kind,
-                                shipment.compression_level, shipment.size);
+                                shipment.compression_level);
 }
 
 Status EndsEarly(const Shipment& shipment, const wal::SegmentIndex& index) {

@@ -6,6 +6,8 @@
 
 #include "core/base/file.h"
 #include "core/base/hash.h"
+#include "core/codec/compress.h"
+#include "core/codec/envelope_format.h"
 #include "unit/support/memory_store.h"
 
 namespace pitr {
@@ -46,15 +48,17 @@ struct Sink {
 class EnvelopeLevels : public testing::TestWithParam<int> {};
 
 TEST_P(EnvelopeLevels, WhatWasWrittenIsReadByEveryReader) {
-  for (const std::size_t size : {0U, 1U, 1000U, (3U << 20) + 77U}) {
+  constexpr std::size_t kFrame = kEnvelopeFrameSize;
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{1000}, kFrame - 1,
+                                 kFrame, kFrame + 1, 2 * kFrame + 77777}) {
     for (const std::size_t extra_size : {0U, 10U, 300U << 10}) {
       MemoryStore store;
       const Bytes plain = Content(size), extra = Content(extra_size);
       auto writer = *EnvelopeWriter::Create(&store, kName, kKind, GetParam());
-      for (std::size_t at = 0; at < plain.size(); at += 1U << 20) {
-        ASSERT_TRUE(
-            writer->Add(ByteView(plain).subspan(at, std::min<std::size_t>(1U << 20, size - at)))
-                .ok());
+      // Pieces that are no frames, and frames themselves.
+      const std::size_t step = extra_size == 0 ? kFrame : 700001;
+      for (std::size_t at = 0; at < plain.size(); at += step) {
+        ASSERT_TRUE(writer->Add(ByteView(plain).subspan(at, std::min(step, size - at))).ok());
       }
       ASSERT_TRUE(writer->Finish(extra).ok());
       EXPECT_EQ(store.Stat(kName)->size, writer->footer().object_size());
@@ -216,7 +220,7 @@ TEST(Envelope, TheSinkEndsTheStream) {
   EXPECT_EQ(calls, 1);
 }
 
-// A .partial of a big segment is zeroes for the most part: a hundred bytes of zstd become megabytes.
+// A .partial of a big segment is zeroes for the most part: some bytes of zstd become megabytes.
 TEST(Envelope, StreamingZeroesTakesLittleMemory) {
   MemoryStore store;
   ASSERT_TRUE(WriteEnvelope(&store, kName, kKind, 3, Bytes(128U << 20)).ok());
@@ -229,7 +233,73 @@ TEST(Envelope, StreamingZeroesTakesLittleMemory) {
   });
   ASSERT_TRUE(status.ok()) << status.ToString();
   EXPECT_EQ(total, 128U << 20);
-  EXPECT_LE(largest, 8U << 20);
+  EXPECT_LE(largest, kEnvelopeFrameSize);
+}
+
+// -- the table of frames -------------------------------------------------------------------------
+
+TEST(EnvelopeFrames, EachHoldsTwoMegabytesAndTheLastTheRest) {
+  const Bytes plain = Content(2 * kEnvelopeFrameSize + 5);
+  const Bytes object = Encode(1, plain);
+  const EnvelopeFooter footer =
+      *envelope::DecodeFoot(ByteView(object).last(kEnvelopeFootSize), kName, kKind);
+  const auto table_size = static_cast<std::size_t>(envelope::FrameTableSize(footer));
+  EXPECT_EQ(table_size, 8U + 3 * 8 + 9);
+  const ByteView table = ByteView(object).first(object.size() - kEnvelopeFootSize).last(table_size);
+  const std::vector<envelope::Frame> frames = *envelope::DecodeFrameTable(table, footer, kName);
+  ASSERT_EQ(frames.size(), 3U);
+  EXPECT_EQ(frames[0].plain_size, kEnvelopeFrameSize);
+  EXPECT_EQ(frames[1].plain_size, kEnvelopeFrameSize);
+  EXPECT_EQ(frames[2].plain_size, 5U);
+  // Each by itself: a reader of one place of a segment needs one frame.
+  Bytes middle(kEnvelopeFrameSize);
+  const Status status = DecompressBlock(
+      ByteView(object).subspan(kEnvelopeHeadSize + frames[0].packed_size, frames[1].packed_size),
+      false, middle.data(), middle.size());
+  ASSERT_TRUE(status.ok()) << status.ToString();
+  EXPECT_TRUE(std::equal(middle.begin(), middle.end(),
+                         plain.begin() + static_cast<std::ptrdiff_t>(kEnvelopeFrameSize)));
+}
+
+// With checksums that are right, as a writer with a fault would make them.
+TEST(EnvelopeFrames, ATableThatDoesNotFitIsCorrupt) {
+  const Bytes good = Encode(1, Content(2 * kEnvelopeFrameSize + 5));
+  const std::size_t table_size = 8 + 3 * 8 + 9;
+  for (std::size_t at = 0; at < table_size; at++) {
+    Bytes object = good;
+    object[object.size() - kEnvelopeFootSize - table_size + at] ^= 1;
+    EnvelopeFooter footer =
+        *envelope::DecodeFoot(ByteView(object).last(kEnvelopeFootSize), kName, kKind);
+    footer.payload_hash = Xxh3(
+        ByteView(object).subspan(kEnvelopeHeadSize, static_cast<std::size_t>(footer.payload_size)));
+    const Bytes foot = envelope::EncodeFoot(footer);
+    std::copy(foot.begin(), foot.end(), object.end() - static_cast<std::ptrdiff_t>(foot.size()));
+    const Status whole = DecodeEnvelope(object, kName, kKind, 64U << 20).status();
+    EXPECT_EQ(whole.code(), Code::kCorrupt) << at;
+    MemoryStore store;
+    ASSERT_TRUE(store.Put(kName, object).ok());
+    Sink sink;
+    EXPECT_EQ(StreamEnvelope(&store, kName, kKind, sink.function).code(), Code::kCorrupt) << at;
+  }
+}
+
+TEST(EnvelopeFrames, ImpossibleSizesAreCorruptBeforeAnythingIsAllocated) {
+  EnvelopeFooter good;
+  good.kind = kKind;
+  good.codec = envelope::kCodecZstd;
+  good.payload_size = 17;
+  EXPECT_TRUE(envelope::DecodeFoot(envelope::EncodeFoot(good), kName, kKind).ok());
+  for (const std::uint64_t size : {std::uint64_t{1}, std::uint64_t{1} << 49, UINT64_MAX}) {
+    EnvelopeFooter footer = good;
+    footer.plain_size = size;
+    EXPECT_EQ(envelope::DecodeFoot(envelope::EncodeFoot(footer), kName, kKind).status().code(),
+              Code::kCorrupt);
+    footer = good;
+    footer.codec = envelope::kCodecPlain;
+    footer.payload_size = size;
+    EXPECT_EQ(envelope::DecodeFoot(envelope::EncodeFoot(footer), kName, kKind).status().code(),
+              Code::kCorrupt);
+  }
 }
 
 // -- golden files --------------------------------------------------------------------------------
