@@ -30,6 +30,14 @@ void FillReportOutOfMemory(Report* report) noexcept {
   FillReport(Code::kOutOfMemory, "out of memory", {}, {}, report);
 }
 
+bool DropDataError() noexcept {
+  if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION) {
+    return false;
+  }
+  FlushErrorState();
+  return true;
+}
+
 }  // namespace internal
 
 void Raise(Outcome outcome, const Report& report) {

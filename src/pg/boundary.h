@@ -101,6 +101,26 @@ __attribute__((noinline)) auto Call(F&& call) -> std::invoke_result_t<F&> {
   throw ErrorInFlight{};
 }
 
+namespace internal {
+// Drops the error in flight if it is about a value (class 22).
+bool DropDataError() noexcept;
+}  // namespace internal
+
+// As Call, for input functions of data types and nothing else: they hold nothing that a rollback would have to give back. False:
+// they refused the value. THROWS: ErrorInFlight for any other error.
+template <typename F>
+bool CallInput(F&& call) {
+  try {
+    Call(call);
+    return true;
+  } catch (const ErrorInFlight&) {
+    if (!internal::DropDataError()) {
+      throw;
+    }
+    return false;
+  }
+}
+
 // Runs C++ for PostgreSQL: `body` returns nothing or a Status. Every C++ object of the body is gone when this returns. The
 // handlers only copy bytes; what they found is raised later, by Raise in the shell's frame.
 template <typename F>

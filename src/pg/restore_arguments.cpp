@@ -24,13 +24,19 @@ bool Flag(FunctionCallInfo fcinfo, int index, bool if_null) {
   return IsNull(fcinfo, index) ? if_null : BoolArg(fcinfo, index);
 }
 
-// The server's own input: takes 'yesterday' and what now() prints, in the session's time zone. THROWS what it refuses.
+// The server's own input: takes 'yesterday' and what now() prints, in the session's time zone.
 Result<Timestamp> ServerTime(const std::string& text) {
-  const TimestampTz time = Call([&] {
-    return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text.c_str()),
+  TimestampTz time = 0;
+  const bool is_time = CallInput([&] {
+    time = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text.c_str()),
                                                    ObjectIdGetDatum(InvalidOid),
                                                    Int32GetDatum(-1)));
   });
+  if (!is_time) {
+    return Status(Code::kInvalidTime, "invalid restore target \"" + text + "\"")
+        .WithHint("A target is a time, an LSN, name:<restore point>, xid:<number>, "
+                  "snapshot:<name>, or one of these as <branch>@<point>.");
+  }
   if (TIMESTAMP_NOT_FINITE(time)) {
     return Status(Code::kInvalidTime, "a restore target must be finite, not \"" + text + "\"");
   }
