@@ -12,7 +12,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(pitr_node poll_until contents restore undo wait_operation dump_of arm_fault clear_faults fault_file
-  repository_of unexpected_log_lines psql_row);
+  repository_of unexpected_log_lines psql_row plan_of refusal refused_alike);
 
 my $faults = File::Temp->newdir('pitr-faults-XXXXXX', TMPDIR => 1);
 chmod 0755, "$faults";
@@ -159,6 +159,42 @@ sub wait_operation
 	}
 	diag("operation $id is still \"$state\"");
 	return $state;
+}
+
+# The plan for the arguments of a restore.
+sub plan_of
+{
+	my ($node, $arguments, $settings) = @_;
+	return psql_row($node, ($settings // '') . "SELECT * FROM pitr_plan_restore($arguments)");
+}
+
+# How a statement fails: its SQLSTATE ('' when it did not) and the text of the error.
+sub refusal
+{
+	my ($node, $sql, $database) = @_;
+	my ($rc, $out, $err) = $node->psql($database // 'postgres', $sql, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	my ($state, $text) = ($err // '') =~ /ERROR:  (\w{5}): (.*)/s;
+	return { sqlstate => $state // '', text => $text // '', out => $out, err => $err };
+}
+
+# The restore is refused with that SQLSTATE and text, the plan says so before, and nothing of it is left.
+sub refused_alike
+{
+	my ($node, $arguments, $sqlstate, $text, $name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $beside = abs_path($node->data_dir) . '.pitr';
+	my %there = map { $_ => 1 } glob("$beside/*");
+	my $plan = plan_of($node, $arguments);
+	my $restore = refusal($node, "SELECT * FROM pitr_restore_branch($arguments)");
+	# Positions and times move on between the two.
+	my ($message) = split /\n/, $restore->{text};
+	my ($said, $planned) = map { s/[0-9A-F]+/0/gr } $message // '?', $plan->{reason} // '';
+	my $agrees = ($plan->{possible} // '') eq 'f' && $plan->{sqlstate} eq $sqlstate && $restore->{sqlstate} eq $sqlstate
+	  && $restore->{text} =~ $text && index($planned, $said) == 0;
+	my $left = join ' ', grep { !$there{$_} } glob("$beside/*");
+	ok($agrees && $left eq '', "refused with $sqlstate by plan and restore: $name")
+	  or diag('plan: ', explain($plan), 'restore: ', explain($restore), "left behind: $left");
+	return $restore;
 }
 
 # Lines of WARNING or worse that the test did not announce with patterns. $from: offset in the log.
