@@ -246,13 +246,22 @@ Result<std::vector<std::string>> ListDirectory(const std::string& path) {
   return names;
 }
 
+// A server that is just ending in the tree removes and makes files there: what it removed first (ENOENT) or made last (ENOTEMPTY)
+// ends remove_all half-way.
 Status RemoveTree(const std::string& path) {
-  std::error_code error;
-  std::filesystem::remove_all(path, error);  // does not follow links
-  if (error && error.value() != ENOENT) {
-    return ErrnoStatus(error.value(), "remove", path);
+  constexpr int kAttempts = 100;
+  for (int attempt = 1;; attempt++) {
+    std::error_code error;
+    std::filesystem::remove_all(path, error);  // does not follow links
+    if (!error || !PathExists(path)) {
+      return Status::Ok();
+    }
+    const bool is_race = error.value() == ENOENT || error.value() == ENOTEMPTY;
+    if (!is_race || attempt == kAttempts) {
+      return ErrnoStatus(error.value(), "remove", path);
+    }
+    ::usleep(20 * 1000);
   }
-  return Status::Ok();
 }
 
 Status RemoveFile(const std::string& path) {
