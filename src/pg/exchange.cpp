@@ -37,10 +37,11 @@ namespace {
 struct Held {
   bool exchanged = false;  // and not known to be confirmed
   int live_parent = -1, staged_parent = -1, old_directory = -1, new_directory = -1;
-  char live_name[256] = {}, staged_name[256] = {};
+  char live_name[256] = {}, staged_name[256] = {}, log_directory[256] = {};
   char nonce[33] = {};
 };
 constinit Held held;
+constexpr ssize_t kControlFileSize = 8192;  // PG_CONTROL_FILE_SIZE
 constinit ClientAuthentication_hook_type previous_authentication = nullptr;
 constinit char file_buffer[32768] = {};
 constinit char message[512] = {};
@@ -153,8 +154,12 @@ bool Swap() {
 // The logging collector survives the crash cycle and keeps writing to the directory it is in (internals 16): its folder
 // moves with the server, the old directory keeps a link to it. Not worth failing the exchange for.
 void MoveLogDirectory(const ExchangeOrder& order) {
+  std::strcpy(held.log_directory, order.log_directory);
   if (order.log_directory[0] == '\0') return;
   char target[1400];
+  // A directory that comes back has the link of its own leaving, a built one may have an empty folder.
+  unlinkat(held.new_directory, order.log_directory, 0);
+  unlinkat(held.new_directory, order.log_directory, AT_REMOVEDIR);
   std::snprintf(target, sizeof target, "%s/%s", order.live, order.log_directory);
   if (renameat2(held.old_directory, order.log_directory, held.new_directory, order.log_directory,
                 RENAME_NOREPLACE) != 0 ||
@@ -163,17 +168,31 @@ void MoveLogDirectory(const ExchangeOrder& order) {
   }
 }
 
+// Going back: the link would name itself, and a collector that cannot open its file keeps the server from starting.
+void MoveLogDirectoryBack() {
+  struct stat info {};
+  if (held.log_directory[0] == '\0' ||
+      fstatat(held.old_directory, held.log_directory, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+      !S_ISLNK(info.st_mode)) {
+    return;
+  }
+  if (unlinkat(held.old_directory, held.log_directory, 0) != 0 ||
+      renameat2(held.new_directory, held.log_directory, held.old_directory, held.log_directory,
+                RENAME_NOREPLACE) != 0) {
+    Say("the log directory stays in the directory that did not start");
+  }
+}
+
 void DoExchange(const ExchangeOrder& order) {
-  struct stat control {};
   errno = 0;
   if (!OpenAll(order)) {
     Say("no exchange: could not open the two data directories");
   } else if (!IntentSays(held.old_directory, order.nonce, "armed") ||
              !IntentSays(held.new_directory, order.nonce, "armed")) {
     Say("no exchange: the intent on disk is not the one that was ordered");
-  } else if (fstatat(held.new_directory, "global/pg_control", &control, 0) != 0 ||
-             control.st_size != 8192) {
-    Say("no exchange: the new directory has no control file");
+  } else if (ReadSmall(held.new_directory, "global/pg_control") != kControlFileSize) {
+    // What the postmaster could not read it would PANIC about, and nobody could bring the old directory back.
+    Say("no exchange: the control file of the new directory cannot be read");
   } else if (!CopyLockFile(held.old_directory, held.new_directory)) {
     Say("no exchange: could not copy postmaster.pid");
   } else if (PITR_FAULT_PLAIN("exchange.before_rename")) {
@@ -229,6 +248,7 @@ void OnProcExit(int, Datum) {
     return;
   }
   unlinkat(held.new_directory, "postmaster.pid", 0);
+  MoveLogDirectoryBack();
   if (fsync(held.live_parent) != 0 || fsync(held.staged_parent) != 0)
     Say("could not fsync after going back");
   errno = 0;

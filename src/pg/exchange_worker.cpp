@@ -4,6 +4,7 @@
 #include <spawn.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 
 #include "core/base/fault.h"
@@ -26,6 +27,7 @@ extern "C" {
 #include "postmaster/bgwriter.h"
 #include "postmaster/interrupt.h"
 #include "postmaster/postmaster.h"
+#include "postmaster/syslogger.h"
 #include "storage/latch.h"
 #include "utils/guc.h"
 #include "utils/wait_event.h"
@@ -43,6 +45,13 @@ constexpr std::int64_t kFlushMillis = 1000, kCommitMillis = 60000;
 // The guard lets a new directory that long to become ready.
 constexpr int kGuardSeconds = 60;
 
+int GuardSeconds() {
+#ifdef PITR_FAULTS
+  if (const char* seconds = std::getenv("PITR_GUARD_SECONDS")) return std::atoi(seconds);
+#endif
+  return kGuardSeconds;
+}
+
 void Nap(long milliseconds) {
   Call([milliseconds] {
     WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds,
@@ -52,14 +61,18 @@ void Nap(long milliseconds) {
   CheckInterrupts();
 }
 
+Status RolledBack() {
+  return Status(Code::kCancelled, "the statement that asked for the restore was rolled back");
+}
+
 // Until the caller's statement has committed and its row is out (rules.md 3), or nobody waits for a row.
 Status WaitForCaller(RunningOperation* operation) {
   const std::int64_t began = SystemClock().MonotonicMillis();
   std::int64_t committed_at = 0;
+  const bool has_caller = operation->CallerPid() != 0;
   while (!operation->CallerGone()) {
     const std::int64_t now = SystemClock().MonotonicMillis();
-    if (operation->CancelRequested())
-      return Status(Code::kCancelled, "the statement that asked for the restore was rolled back");
+    if (operation->CancelRequested()) return RolledBack();
     if (operation->CallerCommitted()) {
       if (committed_at == 0) committed_at = now;
       if (IsSessionIdle(operation->CallerPid()) || now - committed_at > kFlushMillis)
@@ -69,7 +82,10 @@ Status WaitForCaller(RunningOperation* operation) {
     }
     Nap(5);
   }
-  return Status::Ok();
+  // A caller that was interrupted or ended before its statement had committed has not asked for anything.
+  const bool is_withdrawn =
+      operation->CancelRequested() || (has_caller && !operation->CallerCommitted());
+  return is_withdrawn ? RolledBack() : Status::Ok();
 }
 
 Status WriteIntents(const Intent& intent) {
@@ -112,22 +128,25 @@ Result<std::string> WriteGuardOptions(const Intent& intent) {
 Status StartGuard(const Intent& intent) {
   PITR_ASSIGN_OR_RETURN(const std::string options, WriteGuardOptions(intent));
   const std::string program = PitrProgram();
-  std::string words[] = {"pitr",
-                         "guard",
-                         "--directory",
-                         intent.live_directory,
-                         "--pid",
-                         std::to_string(PostmasterPid),
-                         "--nonce",
-                         intent.nonce,
-                         "--timeout",
-                         std::to_string(kGuardSeconds),
-                         "--bin-directory",
-                         BinDirectory(),
-                         "--options-file",
-                         options,
-                         "--log",
-                         options + ".log"};
+  std::vector<std::string> words = {"pitr",
+                                    "guard",
+                                    "--directory",
+                                    intent.live_directory,
+                                    "--pid",
+                                    std::to_string(PostmasterPid),
+                                    "--nonce",
+                                    intent.nonce,
+                                    "--timeout",
+                                    std::to_string(GuardSeconds()),
+                                    "--bin-directory",
+                                    BinDirectory(),
+                                    "--options-file",
+                                    options,
+                                    "--log",
+                                    options + ".log"};
+  // A server that the guard starts writes to where this one does; with a collector that is a pipe which ends with it.
+  const bool keeps_output = !Logging_collector;
+  if (keeps_output) words.insert(words.end(), {"--server-output", "3"});
   std::vector<char*> arguments;
   for (std::string& word : words)
     arguments.push_back(word.data());
@@ -136,10 +155,11 @@ Status StartGuard(const Intent& intent) {
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
   posix_spawnattr_init(&attributes);
+  if (keeps_output) posix_spawn_file_actions_adddup2(&actions, 2, 3);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, 1, 2);
-  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  posix_spawn_file_actions_addclosefrom_np(&actions, keeps_output ? 4 : 3);
   sigset_t none, all;
   sigemptyset(&none);
   sigfillset(&all);

@@ -39,6 +39,7 @@ struct Watched {
   std::string directory, nonce, options_file;
   pid_t postmaster = 0;
   std::chrono::seconds timeout{};
+  int server_output = -1;  // where the server wrote to; a server that we start goes on there
 };
 
 struct CommandLine {
@@ -107,8 +108,8 @@ std::vector<char*> Pointers(std::vector<std::string>* texts) {
   return pointers;
 }
 
-// The server with its own command line, in a session of its own; its output goes where ours goes.
-Result<pid_t> StartServer(CommandLine line) {
+// The server with its own command line, in a session of its own; its output goes where it went, or else where ours goes.
+Result<pid_t> StartServer(CommandLine line, int output) {
   std::vector<char*> arguments = Pointers(&line.arguments);
   std::vector<char*> environment = Pointers(&line.environment);
   const pid_t child = ForkWithSignalsBlocked();
@@ -119,6 +120,10 @@ Result<pid_t> StartServer(CommandLine line) {
     ResetSignalsInChild();
     ::setsid();
     if (::chdir(line.working_directory.c_str()) == 0) {
+      if (output >= 0) {
+        ::dup2(output, 1);
+        ::dup2(output, 2);
+      }
       ::close_range(3, ~0U, 0);
       ::execve(line.program.c_str(), arguments.data(), environment.data());
     }
@@ -142,7 +147,7 @@ Status BringBack(const Watched& watched) {
   PITR_ASSIGN_OR_RETURN(const CommandLine line, ReadCommandLine(watched.options_file));
   for (int attempt = 1; attempt <= kStartAttempts; attempt++) {
     Say("starting the server, attempt " + std::to_string(attempt));
-    PITR_ASSIGN_OR_RETURN(const pid_t child, StartServer(line));
+    PITR_ASSIGN_OR_RETURN(const pid_t child, StartServer(line, watched.server_output));
     const auto give_up = std::chrono::steady_clock::now() + kStartPatience;
     // Its zombie would look alive: we do not wait for children (SIGCHLD is ignored).
     while (IsAlive(child) && std::chrono::steady_clock::now() < give_up) {
@@ -197,7 +202,7 @@ Status Watch(const Watched& watched) {
 }
 
 // A session of our own, no terminal, no pipe of the worker, and deaf to what is meant for the server.
-Status Detach(const std::string& log_file) {
+Status Detach(const std::string& log_file, int kept) {
   if (::getpid() == ::getpgrp() && ::getsid(0) != ::getpid()) {
     // setsid refuses a leader of a group; a child is none.
     const pid_t child = ::fork();
@@ -215,7 +220,7 @@ Status Detach(const std::string& log_file) {
   if (::dup2(nothing.fd(), 0) < 0 || ::dup2(log.fd(), 1) < 0 || ::dup2(log.fd(), 2) < 0) {
     return Status::FromErrno(errno, "redirect output");
   }
-  ::close_range(3, ~0U, 0);
+  ::close_range(kept >= 3 ? static_cast<unsigned>(kept) + 1 : 3U, ~0U, 0);
   // So that no file system or old directory is held busy.
   return ::chdir("/") == 0 ? Status::Ok() : Status::FromErrno(errno, "change to \"/\"");
 }
@@ -228,6 +233,8 @@ Result<Watched> ParseWatched(const Options& options) {
   PITR_ASSIGN_OR_RETURN(const std::string pid, options.Required("pid"));
   PITR_ASSIGN_OR_RETURN(const std::int64_t number, options.NumberOr("pid", 0, 1, INT32_MAX));
   PITR_ASSIGN_OR_RETURN(const std::int64_t seconds, options.NumberOr("timeout", 60, 1, 86400));
+  PITR_ASSIGN_OR_RETURN(const std::int64_t output, options.NumberOr("server-output", -1, 3, 3));
+  watched.server_output = static_cast<int>(output);
   watched.postmaster = static_cast<pid_t>(number);
   watched.timeout = std::chrono::seconds(seconds);
   return watched;
@@ -243,6 +250,7 @@ int GuardMain(const std::vector<std::string>& arguments) {
                                                   {"timeout"},
                                                   {"bin-directory"},
                                                   {"options-file"},
+                                                  {"server-output"},
                                                   {"log"}},
                                                  0);
   if (!options.ok()) {
@@ -252,7 +260,7 @@ int GuardMain(const std::vector<std::string>& arguments) {
   if (!watched.ok()) {
     return FailUsage("guard", watched.status());
   }
-  const Status detached = Detach(options->TextOr("log", ""));
+  const Status detached = Detach(options->TextOr("log", ""), watched->server_output);
   if (!detached.ok()) {
     return Fail("guard", detached);
   }
