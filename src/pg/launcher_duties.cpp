@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
+#include <set>
 
 #include "core/base/file.h"
+#include "core/repo/collect.h"
 #include "core/repo/intent.h"
 #include "core/repo/manifest.h"
 #include "core/repo/records.h"
@@ -69,6 +72,35 @@ void StopOrphan(const std::string& directory) {
   kill(pid, SIGQUIT);
 }
 
+bool HasLostDirectory(const Branch& branch) {
+  return branch.directory && branch.kind == BranchKind::kUndo && !PathExists(*branch.directory);
+}
+
+// Lines whose build nobody finishes, directories that are gone. Only of what `branches` held before it was clear that no operation
+// runs: by now the next one may have begun.
+Status SweepBranches(Repository* repo, const BranchSet& branches) {
+  std::set<BranchId> unfinished;
+  bool has_lost = false;
+  for (const Branch& branch : branches.branches) {
+    if (branch.state == "creating") unfinished.insert(branch.id);
+    has_lost = has_lost || HasLostDirectory(branch);
+  }
+  if (unfinished.empty() && !has_lost) return Status::Ok();
+  return UpdateBranches(repo, [&](BranchSet* set) {
+    for (Branch& branch : set->branches) {
+      if (!HasLostDirectory(branch)) continue;
+      branch.directory.reset();
+      branch.directory_expires_at.reset();
+    }
+    std::erase_if(set->branches, [&](const Branch& branch) {
+      return unfinished.contains(branch.id) && branch.state == "creating";
+    });
+    std::erase_if(set->name_spans,
+                  [&](const NameSpan& span) { return set->FindId(span.id) == nullptr; });
+    return Status::Ok();
+  });
+}
+
 // Directories that no branch owns and no operation builds; undo directories whose time is over.
 Status SweepDirectories(Repository* repo, const BranchSet& branches) {
   PITR_ASSIGN_OR_RETURN(const std::string directory, BranchDirectory());
@@ -93,18 +125,19 @@ Status SweepDirectories(Repository* repo, const BranchSet& branches) {
     StopOrphan(path);
     PITR_RETURN_IF_ERROR(RemoveTree(path));
   }
-  return UpdateBranches(repo, [&](BranchSet* set) {
-    for (Branch& branch : set->branches) {
-      if (branch.directory && branch.kind == BranchKind::kUndo && !PathExists(*branch.directory)) {
-        branch.directory.reset();
-        branch.directory_expires_at.reset();
-      }
-    }
-    std::erase_if(set->branches, [](const Branch& branch) { return branch.state == "creating"; });
-    std::erase_if(set->name_spans,
-                  [&](const NameSpan& span) { return set->FindId(span.id) == nullptr; });
-    return Status::Ok();
-  });
+  return SweepBranches(repo, branches);
+}
+
+std::int64_t AbandonedSeconds() {
+#ifdef PITR_FAULTS
+  if (const char* seconds = std::getenv("PITR_ABANDONED_SECONDS")) return std::atoll(seconds);
+#endif
+  return 3600;
+}
+
+Status SweepRepository(Repository* repo) {
+  const Timestamp now = SystemClock().Now();
+  return CollectAbandonedPacks(repo, {now.micros - AbandonedSeconds() * kSecond}, now);
 }
 
 bool ArchivingIsOurs() {
@@ -218,6 +251,7 @@ Status LauncherTick(Repository* repo, const Identity& identity) {
     next_sweep = now + 30 * kSecond;
     PITR_RETURN_IF_ERROR(CloseDangling(repo, branches, identity));
     PITR_RETURN_IF_ERROR(SweepDirectories(repo, branches));
+    PITR_RETURN_IF_ERROR(SweepRepository(repo));
   }
   return TakeFirstSnapshot(repo, branches, identity);
 }

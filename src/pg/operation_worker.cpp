@@ -37,6 +37,7 @@ void OnWorkerExit(int, Datum) {
   strlcpy(slot.error, "the operation's worker process ended", sizeof slot.error);
   strlcpy(slot.sqlstate, "57P01", sizeof slot.sqlstate);
   slot.worker_pid = 0;
+  slot.finished_at = SystemClock().Now().micros;
   slot.state = OperationState::kFailed;
 }
 

@@ -90,7 +90,12 @@ Result<Json> RunSnapshotJob(const Json& job, JobContext* context) {
   PITR_ASSIGN_OR_RETURN(Manifest manifest, ManifestOfJob(job));
   PITR_ASSIGN_OR_RETURN(const std::string address, JsonText(job, "repository"));
   PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(address, false));
-  const Status status = CopyAndPublish(job, context, repo.get(), &manifest);
+  Status status = CopyAndPublish(job, context, repo.get(), &manifest);
+  if (status.ok() && context->cancel->IsCancelled()) {
+    // Too late to stop the manifest, and whoever cancelled has been told that there is no snapshot.
+    PITR_RETURN_IF_ERROR(repo->store()->Remove(layout::ManifestObject(manifest.id)));
+    status = Status(Code::kCancelled, "cancelled");
+  }
   if (!status.ok()) {
     // Not when the manifest may be there in spite of the error.
     if (repo->store()->Stat(layout::ManifestObject(manifest.id)).status().code() ==
