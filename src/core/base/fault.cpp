@@ -128,10 +128,24 @@ Action ArmedAction(std::string_view point, unsigned visit) {
   return Action::kNone;
 }
 
+// Tells the test that armed the point: a line "<point> <pid>" in the file "<PITR_FAULT_FILE>.hits".
+void NoteHit(std::string_view point) {
+  const std::string path = std::string(::getenv("PITR_FAULT_FILE")) + ".hits";
+  const std::string line = std::string(point) + " " + std::to_string(::getpid()) + "\n";
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (fd >= 0) {
+    [[maybe_unused]] const ssize_t put = ::write(fd, line.data(), line.size());
+    ::close(fd);
+  }
+}
+
 // Carries out what never returns or needs no answer; gives back what the caller must report.
 Action Act(std::string_view point) {
   const unsigned visit = CountVisit(point);
   const Action action = ArmedAction(point, visit);
+  if (action != Action::kNone) {
+    NoteHit(point);
+  }
   switch (action) {
     case Action::kKill:
       ::raise(SIGKILL);

@@ -7,7 +7,8 @@
 //   stop    waits until the line is gone from the file
 //   exit2   _exit(2)
 // and <skip> passes over the first n visits of this process, counted from its start. The names are listed
-// in fault_points.h; a name that is not there, or an action that is none of these, aborts the process.
+// in fault_points.h; a name that is not there, or an action that is none of these, aborts the process. Each
+// visit that is acted upon appends a line "<point> <pid>" to the file <PITR_FAULT_FILE>.hits.
 #pragma once
 
 #include <string>
