@@ -205,10 +205,19 @@ void ReleaseOperation(const std::string& id) {
 
 namespace {
 
+// Nobody else can cancel an operation that is about to exchange, but the statement that asked for it has not committed: until
+// then the worker waits for it.
+void WithdrawRequest(const std::string& id) {
+  const LockedSlots locked;
+  const int i = FindSlot(locked.slots(), id);
+  if (i >= 0 && locked.slots()[i].caller_pid == MyProcPid) locked.slots()[i].cancel = true;
+}
+
 // The caller was interrupted: the operation is cancelled, and a second is given to it to do so.
 void CancelForInterrupt(const std::string& id) {
-  Result<bool> cancelled = RequestCancel(id);
-  for (int i = 0; cancelled.ok() && *cancelled && i < 18; i++) {
+  const Result<bool> cancelled = RequestCancel(id);
+  if (cancelled.ok() && !*cancelled) WithdrawRequest(id);
+  for (int i = 0; cancelled.ok() && i < 18; i++) {
     const std::optional<OperationSlot> slot = FindOperation(id);
     if (!slot || IsOver(*slot)) break;
     NapOnLatch(50);
@@ -347,7 +356,7 @@ Status WaitForFinishedExchange() {
   }
 }
 
-Status RequestShip(std::int64_t timeout_ms) {
+Status RequestShip(std::int64_t timeout_ms, const RunningOperation* operation) {
   const Lsn wanted = FlushLsn();
   OperationsShared& shared = GetShared()->operations;
   const std::int64_t asked_at = SystemClock().Now().micros;
@@ -367,6 +376,9 @@ Status RequestShip(std::int64_t timeout_ms) {
       if (shared.ship_done >= wanted.value) return Status::Ok();
       tried = shared.ship_tried_at > asked_at;
       error = shared.ship_error;
+    }
+    if (operation != nullptr && operation->CancelRequested()) {
+      return Status(Code::kCancelled, "the operation was cancelled");
     }
     if (SystemClock().MonotonicMillis() >= give_up) {
       return Status(Code::kIo, "the newest WAL could not be brought into the repository")

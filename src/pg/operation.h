@@ -78,6 +78,6 @@ class RunningOperation {
 Status WaitForFinishedExchange();
 
 // Ship requests (launcher): raises what is wanted to the flush position of now and waits until the repository has it.
-Status RequestShip(std::int64_t timeout_ms);
+Status RequestShip(std::int64_t timeout_ms, const RunningOperation* operation = nullptr);
 
 }  // namespace pitr::pg

@@ -223,7 +223,7 @@ Result<Json> RunRestore(const OperationContext& context) {
   PITR_RETURN_IF_ERROR(CheckServerCanExchange());
   // The newest restorable moment is the one that the repository holds: bring it there first.
   context.operation->SetPhase("ship WAL");
-  PITR_RETURN_IF_ERROR(RequestShip(kShipMillis));
+  PITR_RETURN_IF_ERROR(RequestShip(kShipMillis, context.operation));
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(context.repo));
   const Branch* self = branches.FindId(context.identity->branch_id);
   if (self == nullptr)
