@@ -92,6 +92,12 @@ $(MODULE): $(CORE_OBJS) $(PG_OBJS) exports.map $(BUILD)/objects
 $(TOOL): $(CORE_OBJS) $(TOOL_OBJS) $(BUILD)/objects
 	$(call quietly,LD $@)$(CXX) -pie -o $@ $(CORE_OBJS) $(TOOL_OBJS) $(LDFLAGS) $(LDFLAGS_EX) $(TOOL_LIBS)
 
+# What the judge against pg_waldump compares with; for tests only, not installed.
+$(BUILD)/wal_dump: test/support/wal_dump.cpp $(CORE_OBJS)
+	$(call quietly,LD $@)$(COMPILE) $(CORE_FLAGS) -o $@ $^ $(CORE_LIBS) -pthread
+.PHONY: wal_dump
+wal_dump: $(BUILD)/wal_dump
+
 # Written only when they change: a different compiler or flag compiles everything again, a removed source links again.
 stamp = @mkdir -p $(@D); printf '%s\n' $(1) | cmp -s - $@ || printf '%s\n' $(1) >$@
 $(BUILD)/flags: FORCE
