@@ -128,16 +128,18 @@ Status SweepDirectories(Repository* repo, const BranchSet& branches) {
   return SweepBranches(repo, branches);
 }
 
-std::int64_t AbandonedSeconds() {
+// A test need not wait that long.
+std::int64_t SecondsOf([[maybe_unused]] const char* variable, std::int64_t seconds) {
 #ifdef PITR_FAULTS
-  if (const char* seconds = std::getenv("PITR_ABANDONED_SECONDS")) return std::atoll(seconds);
+  if (const char* text = std::getenv(variable)) return std::atoll(text);
 #endif
-  return 3600;
+  return seconds;
 }
 
 Status SweepRepository(Repository* repo) {
   const Timestamp now = SystemClock().Now();
-  return CollectAbandonedPacks(repo, {now.micros - AbandonedSeconds() * kSecond}, now);
+  const std::int64_t age = SecondsOf("PITR_ABANDONED_SECONDS", 3600) * kSecond;
+  return CollectAbandonedPacks(repo, {now.micros - age}, now);
 }
 
 bool ArchivingIsOurs() {
@@ -248,7 +250,7 @@ Status LauncherTick(Repository* repo, const Identity& identity) {
   if (now < next_sweep && now < next_snapshot_try) return Status::Ok();
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
   if (now >= next_sweep) {
-    next_sweep = now + 30 * kSecond;
+    next_sweep = now + SecondsOf("PITR_SWEEP_SECONDS", 30) * kSecond;
     PITR_RETURN_IF_ERROR(CloseDangling(repo, branches, identity));
     PITR_RETURN_IF_ERROR(SweepDirectories(repo, branches));
     PITR_RETURN_IF_ERROR(SweepRepository(repo));
