@@ -82,8 +82,12 @@ Result<std::string> HashOfFile(const ContentToCompare& content) {
 }  // namespace
 
 Result<EnvelopeFooter> CheckSameContent(ObjectStore* store, const ContentToCompare& content) {
-  PITR_ASSIGN_OR_RETURN(const EnvelopeFooter stored,
-                        ReadEnvelopeFooter(store, content.object, content.kind));
+  Result<EnvelopeFooter> footer = ReadEnvelopeFooter(store, content.object, content.kind);
+  if (footer.status().code() == Code::kNotFound) {
+    // It was in the way a moment ago. Not "not found", which says something about the file to a caller.
+    return Status(Code::kIo, "object \"" + content.object + "\" was removed while it was compared");
+  }
+  PITR_ASSIGN_OR_RETURN(const EnvelopeFooter stored, std::move(footer));
   if (stored.plain_size == content.footer.plain_size &&
       stored.plain_hash == content.footer.plain_hash) {
     FileComparer comparer(content.file, content.cancel);

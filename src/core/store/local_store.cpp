@@ -96,6 +96,9 @@ class LocalWriter final : public ObjectWriter {
       PITR_RETURN_IF_ERROR(Write(buffer_));
       buffer_.clear();
     }
+    if (PathExists(store_->PathOf(name_))) {
+      return store_->Taken(name_);  // the same answer as Publish has, without a sync for nothing
+    }
     PITR_FAULT("store.put.before_sync");
     while (::fsync(file_.fd()) != 0) {
       if (errno != EINTR) {
@@ -256,6 +259,14 @@ Result<File> LocalStore::OpenFolderOf(const std::string& name) {
   return made;
 }
 
+Status LocalStore::Taken(const std::string& name) {
+  // Whoever was first may have been killed before it synced the folder.
+  PITR_ASSIGN_OR_RETURN(File folder, OpenFolderOf(name));
+  PITR_RETURN_IF_ERROR(folder.Sync());
+  return Status(Code::kAlreadyExists,
+                "object \"" + name + "\" is already in repository \"" + root_ + "\"");
+}
+
 // Others may remove an empty folder between our opening it and the rename (see Remove): then once more. The
 // rename goes through the descriptor, so that the folder synced is the folder that got the name, not
 // another one made meanwhile under the same path.
@@ -269,10 +280,7 @@ Status LocalStore::Publish(const std::string& temporary, const std::string& name
     const int errnum =
         folder.ok() ? RenameExclusive(temporary, folder->fd(), BaseName(name)) : ENOENT;
     if (errnum == EEXIST || errnum == EISDIR || errnum == ENOTEMPTY) {
-      // Whoever was first may have been killed before this.
-      PITR_RETURN_IF_ERROR(folder->Sync());
-      return Status(Code::kAlreadyExists,
-                    "object \"" + name + "\" is already in repository \"" + root_ + "\"");
+      return Taken(name);
     }
     if (errnum == ENOENT && attempt < kPublishAttempts && PathExists(temporary)) {
       continue;

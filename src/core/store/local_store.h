@@ -68,6 +68,8 @@ class LocalStore final : public ObjectStore {
   Result<File> OpenFolderOf(const std::string& name);
   Result<File> MakeFolder(const std::string& folder);
   Status Publish(const std::string& temporary, const std::string& name);
+  // kAlreadyExists, when what is there is durable.
+  Status Taken(const std::string& name);
   Status ListFolder(const std::string& prefix, const std::string& after, std::size_t limit,
                     std::vector<ObjectStat>* out) const;
   bool HoldsObject(const std::string& prefix) const;

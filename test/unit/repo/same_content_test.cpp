@@ -62,6 +62,19 @@ TEST_F(SameContentTest, EqualChecksumsDoNotReplaceTheComparison) {
   EXPECT_EQ(Compare(bytes, other, lying).status().code(), Code::kAlreadyExists);
 }
 
+TEST_F(SameContentTest, AnObjectThatWentAwayIsNoMissingFile) {
+  const TempDir directory;
+  ASSERT_TRUE(WriteFileDurably(directory / "file", {}).ok());
+  Result<File> file = File::Open(directory / "file", O_RDONLY);
+  MemoryStore store;
+  const EnvelopeFooter footer;
+  const std::string object = "a/object", path = directory / "file";
+  EXPECT_EQ(CheckSameContent(&store, {object, ObjectKind::kText, path, *file, footer, nullptr})
+                .status()
+                .code(),
+            Code::kIo);
+}
+
 TEST_F(SameContentTest, CanBeCancelled) {
   class Cancelled final : public CancelToken {
    public:

@@ -1,6 +1,7 @@
 // What the contract suite cannot see: files, modes, folders that go away, disks that are full, processes that are killed.
 #include "core/store/local_store.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
@@ -192,14 +193,32 @@ TEST(LocalStore, TellsFreeBytes) {
   EXPECT_GT(*bytes, 0U);
 }
 
-// In a mount namespace of its own, where an unprivileged process may mount a file system of one megabyte.
+// Puts this process into a mount namespace of its own and mounts a file system of one megabyte, which needs no privilege
+// there once the user is root in a user namespace.
+bool MountOneMegabyte(const std::string& path) {
+  const std::string uid = std::to_string(::geteuid()), gid = std::to_string(::getegid());
+  const bool is_root = ::geteuid() == 0;
+  const auto write = [](const char* file, const std::string& text) {
+    Result<File> opened = File::Open(file, O_WRONLY);
+    return opened.ok() && opened->WriteAll(AsBytes(text)).ok();
+  };
+  if (::unshare(is_root ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) != 0) {
+    return false;
+  }
+  if (!is_root &&
+      !(write("/proc/self/setgroups", "deny") && write("/proc/self/uid_map", "0 " + uid + " 1") &&
+        write("/proc/self/gid_map", "0 " + gid + " 1"))) {
+    return false;
+  }
+  return ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         ::mount("none", path.c_str(), "tmpfs", 0, "size=1m") == 0;
+}
+
 TEST(LocalStore, AFullDiskNamesTheFolderAndLeavesWhatWasThere) {
   const TempDir directory;
   constexpr int kNoNamespace = 77;
   const int status = InChild([&] {
-    if (::unshare(::geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) != 0 ||
-        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-        ::mount("none", directory.path().c_str(), "tmpfs", 0, "size=1m") != 0) {
+    if (!MountOneMegabyte(directory.path())) {
       ::_exit(kNoNamespace);
     }
     const std::unique_ptr<ObjectStore> store = Open(directory.path());
