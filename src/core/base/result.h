@@ -39,10 +39,12 @@ class [[nodiscard]] Result {
 #define PITR_CONCAT(a, b) PITR_CONCAT_INNER(a, b)
 
 // Returns the Status (or Result) of `expr` from the enclosing function unless it is OK.
-#define PITR_RETURN_IF_ERROR(expr)               \
-  do {                                           \
-    ::pitr::Status pitr_status_ = (expr);        \
-    if (!pitr_status_.ok()) return pitr_status_; \
+#define PITR_RETURN_IF_ERROR(expr)                               \
+  do {                                                           \
+    ::pitr::Status PITR_CONCAT(pitr_status_, __LINE__) = (expr); \
+    if (!PITR_CONCAT(pitr_status_, __LINE__).ok()) {             \
+      return PITR_CONCAT(pitr_status_, __LINE__);                \
+    }                                                            \
   } while (0)
 
 // PITR_ASSIGN_OR_RETURN(auto x, F()): x is the value, or the enclosing function returns the Status.
