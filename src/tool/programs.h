@@ -1,6 +1,7 @@
 // Where programs are, and running them.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
