@@ -10,6 +10,7 @@
 extern "C" {
 #include "access/xact.h"
 #include "libpq/libpq-be.h"
+#include "nodes/params.h"
 #include "utils/builtins.h"
 }
 
@@ -24,6 +25,28 @@ Result<const Branch*> Session::BranchArg(const std::optional<std::string>& text)
   return branches.Find(*text);
 }
 
+namespace {
+
+// The launcher refuses to make a branch beside those of another server; whoever asks hears that and not that it will come.
+Status CheckOurs(Repository* repo) {
+  const std::uint64_t ours = ServerIdentity().system_identifier;
+  PITR_ASSIGN_OR_RETURN(const BranchSet set, ReadBranches(repo));
+  for (const Branch& branch : set.branches) {
+    if (branch.root == ServerIdentity()) return Status::Ok();
+  }
+  for (const Branch& branch : set.branches) {
+    if (branch.kind != BranchKind::kRoot) continue;
+    return Status(Code::kForeign,
+                  "repository \"" + repo->Describe() + "\" belongs to another server")
+        .WithDetail("It holds system identifier " + std::to_string(branch.root.system_identifier) +
+                    ", this server has " + std::to_string(ours) + ".")
+        .WithHint("Use an empty folder for each server.");
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
 Result<Session> OpenSession() {
   PITR_RETURN_IF_ERROR(RequireShared());
   const std::string address = CurrentSettings().repository;
@@ -37,6 +60,7 @@ Result<Session> OpenSession() {
   PITR_ASSIGN_OR_RETURN(session.repo, Repository::OpenAddress(address, false));
   Result<Identity> identity = LoadIdentity(DataDirectory());
   if (!identity.ok() && identity.status().code() == Code::kNotFound) {
+    PITR_RETURN_IF_ERROR(CheckOurs(session.repo.get()));
     return Status(Code::kNotReady, "this server has no branch in the repository yet")
         .WithHint("The launcher makes it within seconds; the server's log says why if it cannot.");
   }
@@ -74,8 +98,12 @@ std::string ClientAddress() {
 
 Status CheckTopLevel(const char* function) {
   // Whatever calls a function on behalf of other code (SPI, a procedural language, an SQL function) has an error context;
-  // a statement that a client sent has none (exec_simple_query, exec_execute_message in postgres.c of 15-18).
-  const bool nested = error_context_stack != nullptr;
+  // a statement that a client sent has none, or, in the extended protocol, the one for its parameters (exec_simple_query and
+  // exec_execute_message in postgres.c of 15-18).
+  const ErrorContextCallback* context = error_context_stack;
+  const bool of_protocol = context != nullptr && context->previous == nullptr &&
+                           context->callback == ParamsErrorCallback;
+  const bool nested = context != nullptr && !of_protocol;
   const bool in_block = Call([] { return IsTransactionBlock() || IsSubTransaction(); });
   if (!nested && !in_block) return Status::Ok();
   return Status(Code::kActiveTransaction,
