@@ -70,6 +70,7 @@ SlotOutcome TakeSlot(const NewOperation& operation, const std::string& id,
   OperationSlot* slots = locked.slots();
   for (int i = 0; i < kOperationSlots; i++) {
     if (slots[i].state != OperationState::kFree && !IsOver(slots[i])) {
+      outcome.slot = -1;
       outcome.busy_id = slots[i].id;
       outcome.busy_kind = slots[i].kind;
       return outcome;
@@ -356,6 +357,10 @@ Status WaitForFinishedExchange() {
   }
 }
 
+namespace {
+constexpr std::int64_t kFailingShipMillis = 5000;
+}  // namespace
+
 Status RequestShip(std::int64_t timeout_ms, const RunningOperation* operation) {
   const Lsn wanted = FlushLsn();
   OperationsShared& shared = GetShared()->operations;
@@ -367,7 +372,7 @@ Status RequestShip(std::int64_t timeout_ms, const RunningOperation* operation) {
     launcher = shared.launcher_pid;
   }
   WakePid(launcher);
-  const std::int64_t give_up = SystemClock().MonotonicMillis() + timeout_ms;
+  const std::int64_t began = SystemClock().MonotonicMillis();
   for (;;) {
     std::string error;
     bool tried = false;
@@ -380,7 +385,10 @@ Status RequestShip(std::int64_t timeout_ms, const RunningOperation* operation) {
     if (operation != nullptr && operation->CancelRequested()) {
       return Status(Code::kCancelled, "the operation was cancelled");
     }
-    if (SystemClock().MonotonicMillis() >= give_up) {
+    // A backlog takes its time; a repository that refuses is worth one more try, and nobody is kept waiting longer.
+    const std::int64_t waited = SystemClock().MonotonicMillis() - began;
+    if (waited >=
+        (tried && !error.empty() ? std::min(timeout_ms, kFailingShipMillis) : timeout_ms)) {
       return Status(Code::kIo, "the newest WAL could not be brought into the repository")
           .WithDetail(tried && !error.empty() ? error : "The launcher did not answer in time.");
     }
