@@ -64,7 +64,8 @@ std::string UndoNameOf(const Session& session, const RestoreRequest& request) {
       [&](const std::string& name) { return session.branches.IsNameTaken(name); });
 }
 
-Result<Datum> WriteRow(FunctionCallInfo fcinfo, const Session& session, const PlanRow& row) {
+// Without a session the repository could not be used, and the row says only that.
+Result<Datum> WriteRow(FunctionCallInfo fcinfo, const Session* session, const PlanRow& row) {
   RowBuilder rows(fcinfo);
   const RestorePlan& plan = row.plan;
   rows.Bool(row.refused.ok());
@@ -75,7 +76,11 @@ Result<Datum> WriteRow(FunctionCallInfo fcinfo, const Session& session, const Pl
     if (!row.refused.detail().empty()) reason += " (" + row.refused.detail() + ")";
     rows.Text(reason).Text(SqlState(row.refused.code()));
   }
-  rows.Text(session.self().name);
+  if (session != nullptr) {
+    rows.Text(session->self().name);
+  } else {
+    rows.Null();
+  }
   rows.TextOrNull(std::string_view(plan.line_name));
   if (plan.timeline == 0) {
     rows.Null();
@@ -94,8 +99,8 @@ Result<Datum> WriteRow(FunctionCallInfo fcinfo, const Session& session, const Pl
   rows.Int4(row.dependants.sessions).Int4(row.dependants.standbys);
   rows.TextArray(row.dependants.replication_slots).TextArray(row.dependants.subscriptions);
   rows.TextArray(row.prepared).Int8(CountUnlogged(DataDirectory()));
-  if (row.request && row.request->preserve) {
-    rows.Text(UndoNameOf(session, *row.request));
+  if (session != nullptr && row.request && row.request->preserve) {
+    rows.Text(UndoNameOf(*session, *row.request));
   } else {
     rows.Null();
   }
@@ -107,10 +112,10 @@ Result<Datum> WriteRow(FunctionCallInfo fcinfo, const Session& session, const Pl
 Result<Datum> Plan(FunctionCallInfo fcinfo, RestoreShape shape) {
   PITR_RETURN_IF_ERROR(RequireShared());
   PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
-  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  const Result<Session> session = OpenSession();
   PlanRow row;
-  row.refused = FillPlan(fcinfo, shape, session, &row);
-  return WriteRow(fcinfo, session, row);
+  row.refused = session.ok() ? FillPlan(fcinfo, shape, *session, &row) : session.status();
+  return WriteRow(fcinfo, session.ok() ? &*session : nullptr, row);
 }
 
 }  // namespace
