@@ -24,6 +24,7 @@
 
 extern "C" {
 #include "postmaster/postmaster.h"
+#include "postmaster/syslogger.h"
 }
 
 namespace pitr::pg {
@@ -217,7 +218,7 @@ void LauncherConfirmExchange() {
       return;
     }
     (void)PITR_FAULT_PLAIN("exchange.confirmed");
-    if (!intent->log_directory.empty()) RestartCollector();
+    if (Logging_collector) RestartCollector();
   } else if (intent.ok() && IsStillRunning(*intent)) {
     return;  // the launcher was restarted alone while a worker is between its intent and its exchange
   } else if (!intent.ok() && intent.status().code() != Code::kNotFound) {

@@ -149,9 +149,12 @@ Intent NewIntent(const OperationContext& context, const RestoreRequest& request,
   intent.arguments = request.arguments;
   intent.undo_directory_seconds =
       static_cast<std::int64_t>(CurrentSettings().undo_directory_retention_min) * 60;
+  // One with ".." is where it was from the new directory as well.
   if (Logging_collector) {
     const std::string log = SettingValue("log_directory");
-    if (!log.empty() && log.front() != '/') intent.log_directory = log;
+    if (!log.empty() && log.front() != '/' && log.find("..") == std::string::npos) {
+      intent.log_directory = log;
+    }
   }
   return intent;
 }
