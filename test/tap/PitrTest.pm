@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(pitr_node poll_until contents restore undo wait_operation dump_of arm_fault clear_faults fault_file
+our @EXPORT = qw(pitr_node poll_until contents restore undo wait_operation dump_of arm_fault arm_only clear_faults fault_file
   repository_of unexpected_log_lines psql_row plan_of refusal refused_alike);
 
 my $faults = File::Temp->newdir('pitr-faults-XXXXXX', TMPDIR => 1);
@@ -27,6 +27,9 @@ sub arm_fault
 	my $old = -e fault_file() ? PostgreSQL::Test::Utils::slurp_file(fault_file()) : '';
 	_write_faults($old . join('', map { "$_\n" } @lines));
 }
+
+# As arm_fault, instead of what was armed before, in one step.
+sub arm_only { _write_faults(join '', map { "$_\n" } @_); }
 
 sub clear_faults { _write_faults(''); }
 
