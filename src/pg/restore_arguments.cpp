@@ -28,14 +28,15 @@ bool Flag(FunctionCallInfo fcinfo, int index, bool if_null) {
 Result<Timestamp> ServerTime(const std::string& text) {
   TimestampTz time = 0;
   const bool is_time = CallInput([&] {
-    time = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text.c_str()),
-                                                   ObjectIdGetDatum(InvalidOid),
-                                                   Int32GetDatum(-1)));
+    time =
+        DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text.c_str()),
+                                                ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
   });
   if (!is_time) {
     return Status(Code::kInvalidTime, "invalid restore target \"" + text + "\"")
-        .WithHint("A target is a time, an LSN, name:<restore point>, xid:<number>, "
-                  "snapshot:<name>, or one of these as <branch>@<point>.");
+        .WithHint(
+            "A target is a time, an LSN, name:<restore point>, xid:<number>, "
+            "snapshot:<name>, or one of these as <branch>@<point>.");
   }
   if (TIMESTAMP_NOT_FINITE(time)) {
     return Status(Code::kInvalidTime, "a restore target must be finite, not \"" + text + "\"");
