@@ -350,7 +350,7 @@ class Memory:
             return f"pitr {words[1]}"
         if words and os.path.basename(words[0]) == "pgbackrest":
             for word in words[1:]:
-                if not word.startswith("-"):
+                if word.split(":")[0] in ("archive-get", "archive-push", "backup", "restore"):
                     return "pgbackrest " + word.split(":")[0]
         return None
 
