@@ -3,6 +3,7 @@
 #include "pg/boundary.h"
 #include "pg/branch_rows.h"
 #include "pg/operation.h"
+#include "pg/server_facts.h"
 #include "pg/session.h"
 #include "pg/postgres_headers.h"
 
@@ -73,6 +74,8 @@ Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name, bool casc
   PITR_ASSIGN_OR_RETURN(const Branch* found, session.BranchArg(name));
   const Timestamp now = SystemClock().Now();
   const Timestamp gone = force ? now : Timestamp{now.micros + kSoftDeleteMicros};
+  // What the catalogue says of our own directory may be older than the directory itself.
+  PITR_ASSIGN_OR_RETURN(const std::string live, RealDataDirectory());
   std::vector<Branch> deleted;
   const BranchId id = found->id;
   PITR_RETURN_IF_ERROR(UpdateBranches(session.repo.get(), [&](BranchSet* set) {
@@ -90,7 +93,7 @@ Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name, bool casc
   RowBuilder rows(fcinfo);
   for (const Branch& branch : deleted) {
     // The history stays in the repository while other lines descend from it; the directory goes.
-    if (branch.directory && *branch.directory != session.self().directory) {
+    if (branch.directory && *branch.directory != live) {
       PITR_RETURN_IF_ERROR(RemoveTree(*branch.directory));
     }
     rows.Text(branch.id).Text(branch.name).Time(now).Time(gone).EndRow();
