@@ -6,6 +6,7 @@
 #include "pg/error_map.h"
 #include "pg/exchange_worker.h"
 #include "pg/guc.h"
+#include "pg/interrupts.h"
 #include "pg/operation_slots.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
@@ -241,8 +242,9 @@ Result<OperationSlot> WaitForOperation(const std::string& id, bool cancel_with_m
     const bool late =
         timeout_micros && (SystemClock().MonotonicMillis() - started) * 1000 >= *timeout_micros;
     if (IsOver(*slot) || ready || late) return *slot;
-    // A worker that died without a word (it never came up, or was killed before it could say so).
-    if (INTERRUPTS_PENDING_CONDITION() && cancel_with_me) CancelForInterrupt(id);
+    // Not every interrupt ends the statement: statistics after ten seconds, barriers of other sessions' DROP DATABASE, requests
+    // to log memory are served by the check below, and the operation goes on.
+    if (cancel_with_me && ServerCancel().IsCancelled()) CancelForInterrupt(id);
     CheckInterrupts();
     NapOnLatch(50);
   }
