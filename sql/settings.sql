@@ -13,10 +13,13 @@ SHOW pitr.undo_directory_retention;
 SHOW pitr.log_operations;
 SET pitr.operation_lock_timeout = '5s';
 SHOW pitr.operation_lock_timeout;
+-- The wording of ranges differs between majors.
+\set VERBOSITY sqlstate
 SET pitr.operation_lock_timeout = -1;
 SET pitr.no_such_setting = 1;
+ALTER SYSTEM SET pitr.compression_level = 20;
+ALTER SYSTEM SET pitr.archive_workers = 17;
+\set VERBOSITY default
 ALTER SYSTEM SET pitr.repository = 'relative/path';
 ALTER SYSTEM SET pitr.branch_directory = 'relative/path';
 ALTER SYSTEM SET pitr.recovery_settings = 'work_mem=1MB; nonsense';
-ALTER SYSTEM SET pitr.compression_level = 20;
-ALTER SYSTEM SET pitr.archive_workers = 17;
