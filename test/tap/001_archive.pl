@@ -102,6 +102,9 @@ my $error = counters($node)->{last_error};
 like($error, qr/$system/, 'the error names this server');
 like($error, qr/$their_system/, 'and the other');
 ok(!object_of($node, $name), 'nothing of it is in the repository');
+# The archiver may be busy with the refused one just when the last good one becomes ready.
+my $give_up = time + 90;
+sleep 1 while time < $give_up && "@{[ ready_files($node) ]}" ne $name;
 is_deeply([ ready_files($node) ], [$name], 'what comes before it is archived');
 unlink $node->data_dir . "/pg_wal/$name", "$status/$name.ready";
 ok(wait_log($node, $from, qr/LOG:  "$name" does not wait to be archived any more/), 'gone, and told so');
@@ -128,7 +131,7 @@ is(counters($node)->{timeline}, 2, 'pitr_archive says so');
 is(decode_json(slurp_file($node->data_dir . '/pitr/identity.json'))->{branch_id}, $identity->{branch_id},
 	'the branch is the same');
 
-push @announced, qr/specified neither primary_conninfo nor restore_command/;
+push @announced, qr/specified neither "?primary_conninfo"? nor "?restore_command/;
 is(unexpected_log_lines($node, 0, @announced), '', 'nothing unexpected in the log');
 $node->stop;
 done_testing();
