@@ -42,6 +42,7 @@ namespace {
 // A segment of 16 MB takes a worker a fraction of a second, one of 1 GB some ten seconds.
 constexpr std::int64_t kPatienceMs = 30'000;
 constexpr long kPollMicros = 20'000;
+constexpr int kPollsPerLook = 50;  // a second
 constexpr std::int64_t kCountAgainMicros = 1'000'000;
 
 struct Archiver {
@@ -80,9 +81,15 @@ bool IsLastRound() {
   });
 }
 
+// The server read its list some time ago: a history file may be there by now, or a segment before one that is refused.
+bool OtherGoesFirst(const std::string& name) {
+  const Result<ReadyFiles> ready = ListReadyFiles(1);
+  return ready.ok() && !ready->names.empty() && ready->names.front() != name;
+}
+
 // Until the next attempt is due, or a worker has got through. False: answer no now, the server has something else to do.
-bool WaitForNextAttempt(Backoff* retry) {
-  while (!retry->IsDue(SystemClock().MonotonicMillis())) {
+bool WaitForNextAttempt(const std::string& name, Backoff* retry) {
+  for (int poll = 0; !retry->IsDue(SystemClock().MonotonicMillis()); poll++) {
     if (!IsArchiveFailing()) {
       retry->Reset();
     } else if (ConfigReloadPending) {
@@ -92,6 +99,8 @@ bool WaitForNextAttempt(Backoff* retry) {
       return false;
     } else if (!HasLauncher()) {
       return true;
+    } else if (poll % kPollsPerLook == 0 && OtherGoesFirst(name)) {
+      return false;
     } else {
       // Not on the latch: resetting it could swallow the order to stop, which the archiver itself waits for.
       pg_usleep(kPollMicros);
@@ -154,7 +163,7 @@ Status ArchiveOne(const std::string& name, const std::string& path, bool* archiv
   PITR_RETURN_IF_ERROR(RequireShared());
   Archiver& archiver = MyArchiver();
   WakeArchiveWorkers();
-  if (!WaitForNextAttempt(&archiver.retry)) {
+  if (!WaitForNextAttempt(name, &archiver.retry)) {
     return Status::Ok();
   }
   CountIfStale();
