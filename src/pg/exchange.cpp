@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <string_view>
 
 #include "core/base/fault.h"
 #include "core/base/hash.h"
@@ -82,12 +83,26 @@ bool WriteSmall(int directory, const char* path, std::size_t size) {
   return close(fd) == 0 && ok;
 }
 
-// The intent of that directory names this exchange and has this state.
-bool IntentSays(int directory, const char* nonce, const char* state) {
+// The intent of that directory holds this text (a nonce) and has this state.
+bool IntentSays(int directory, const char* text, const char* state) {
   if (ReadSmall(directory, "pitr/intent.json") <= 0) return false;
   char wanted[64];
   std::snprintf(wanted, sizeof wanted, "\"state\":\"%s\"", state);
-  return std::strstr(file_buffer, nonce) != nullptr && std::strstr(file_buffer, wanted) != nullptr;
+  return std::strstr(file_buffer, text) != nullptr && std::strstr(file_buffer, wanted) != nullptr;
+}
+
+// A postmaster that was started anew stands on the incoming directory of an exchange that nobody has confirmed: the one that
+// made it was killed, and its guard still goes back if the directory does not come up.
+bool IsUnconfirmedHere() {
+  constexpr std::string_view kBefore = "\"branch_id\":\"";
+  char incoming[128] = {};
+  if (ReadSmall(AT_FDCWD, "pitr/identity.json") <= 0) return false;
+  const char* begin = std::strstr(file_buffer, kBefore.data());
+  if (begin == nullptr) return false;
+  begin += kBefore.size();
+  std::snprintf(incoming, sizeof incoming, "\"incoming\":\"%.*s\"",
+                static_cast<int>(std::strcspn(begin, "\"")), begin);
+  return IntentSays(AT_FDCWD, incoming, "armed");
 }
 
 // postmaster.pid of the new directory: the same, but "starting", so that whoever waits for "ready" waits for the new one.
@@ -285,7 +300,7 @@ void ExchangeShmemStartup() {
   // Until the launcher of the new directory has confirmed the exchange on disk nobody may commit in it: a start that still
   // fails would take the commit back with the directory.
   GetShared()->exchange.refuse_sessions =
-      held.exchanged && IntentSays(held.new_directory, held.nonce, "armed");
+      held.exchanged ? IntentSays(held.new_directory, held.nonce, "armed") : IsUnconfirmedHere();
 }
 
 }  // namespace pitr::pg

@@ -117,6 +117,12 @@ Result<std::string> WriteGuardOptions(const Intent& intent) {
   Json options;
   PITR_ASSIGN_OR_RETURN(options["argv"], ProcStrings("cmdline"));
   PITR_ASSIGN_OR_RETURN(options["env"], ProcStrings("environ"));
+  // Paths on its command line may be relative to where it was started, which nobody knows any more: the last one wins.
+  for (const std::string& word :
+       {std::string("-D"), DataDirectory(), std::string("-c"),
+        "config_file=" + std::string(ConfigFileName == nullptr ? "" : ConfigFileName)}) {
+    options["argv"].push_back(word);
+  }
   options["cwd"] = "/";
   options["program"] = std::string(my_exec_path);
   PITR_ASSIGN_OR_RETURN(const std::string branches, BranchDirectory());

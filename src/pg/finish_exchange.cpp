@@ -205,6 +205,7 @@ bool IsStillRunning(const Intent& intent) {
 }  // namespace
 
 void LauncherConfirmExchange() {
+  if (GetShared()->exchange.confirmed) return;
   Result<std::string> data = RealDataDirectory();
   Result<Intent> intent = data.ok() ? ReadIntent(*data) : data.status();
   Result<Identity> identity = LoadIdentity(DataDirectory());
@@ -214,7 +215,10 @@ void LauncherConfirmExchange() {
     intent->cut_at = SystemClock().Now();
     const Status written = WriteIntent(*data, *intent);
     if (!written.ok()) {
-      LogStatus(WARNING, "could not confirm the exchange, no sessions are let in", written);
+      static bool has_told = false;
+      if (!has_told)
+        LogStatus(WARNING, "could not confirm the exchange, no sessions are let in", written);
+      has_told = true;
       return;
     }
     (void)PITR_FAULT_PLAIN("exchange.confirmed");

@@ -178,10 +178,10 @@ void Announce() {
 PITR_WORKER(pitr_launcher_main) {
   Call([] { BeginWorker(); });
   Announce();
-  // Before anything else: sessions are refused until an exchange that has happened is confirmed.
-  LauncherConfirmExchange();
   Launcher launcher;
   while (!WorkerMustStop()) {
+    // Before anything else: sessions are refused until an exchange that has happened is confirmed.
+    LauncherConfirmExchange();
     launcher.Tick();
     if (Call([] { return WaitInWorker(kTickMs); })) {
       launcher.Reloaded();

@@ -13,6 +13,7 @@
 #include "core/repo/wal_archive.h"
 #include "pg/archive_ship.h"
 #include "pg/boundary.h"
+#include "pg/branch_directory.h"
 #include "pg/error_map.h"
 #include "pg/finish_exchange.h"
 #include "pg/guc.h"
@@ -105,7 +106,7 @@ Status SweepBranches(Repository* repo, const BranchSet& branches) {
 Status SweepDirectories(Repository* repo, const BranchSet& branches) {
   PITR_ASSIGN_OR_RETURN(const std::string directory, BranchDirectory());
   Result<std::vector<std::string>> names = ListDirectory(directory);
-  if (!names.ok()) return Status::Ok();
+  if (!names.ok() || !IsOurBranchDirectory(directory)) return Status::Ok();
   for (const OperationSlot& slot : AllOperations()) {
     if (slot.finished_at == 0) return Status::Ok();
   }

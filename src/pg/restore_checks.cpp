@@ -9,6 +9,7 @@
 
 #include "core/base/file.h"
 #include "pg/boundary.h"
+#include "pg/branch_directory.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
@@ -135,7 +136,9 @@ Status CheckServerCanExchange() {
   PITR_RETURN_IF_ERROR(CheckLayout(data));
   PITR_RETURN_IF_ERROR(CheckSockets(data));
   PITR_ASSIGN_OR_RETURN(const std::string branches, BranchDirectory());
-  const Status made = MakeDirectories(branches);
+  const Status made = ClaimBranchDirectory(branches);
+  if (made.code() == Code::kForeign)
+    return NotReady(made.message(), made.hint()).WithDetail(made.detail());
   if (!made.ok()) {
     return NotReady("the branch directory cannot be used: " + made.message(),
                     "Make it and give it to the server's user, or set pitr.branch_directory.");

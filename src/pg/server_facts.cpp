@@ -31,6 +31,7 @@ extern "C" {
 #include "utils/backend_status.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 }
@@ -106,6 +107,29 @@ std::string SettingValue(const char* name) {
   return value == nullptr ? std::string() : std::string(value);
 }
 
+namespace {
+
+// What stands on the postmaster's command line is in no file that the replacement could read ("name=value").
+Json CommandLineSettings() {
+  Json list = Json::array();
+  int count = 0;
+  struct config_generic** settings = Call([&] { return PITR_LIST_SETTINGS(count); });
+  for (int i = 0; i < count; i++) {
+    if (settings[i]->source != PGC_S_ARGV || settings[i]->context == PGC_INTERNAL) continue;
+    list.push_back(std::string(settings[i]->name) + "=" + SettingValue(settings[i]->name));
+  }
+  return list;
+}
+
+// The collector's directory, when it is inside the data directory: it moves with the exchange and is no configuration.
+Json NotConfiguration() {
+  const std::string directory = SettingValue("log_directory");
+  if (directory.empty() || directory.front() == '/') return Json::array();
+  return Json::array({directory.substr(0, directory.find('/'))});
+}
+
+}  // namespace
+
 Result<Json> LiveServerJson() {
   Json live;
   PITR_ASSIGN_OR_RETURN(live["data_directory"], RealDataDirectory());
@@ -120,6 +144,8 @@ Result<Json> LiveServerJson() {
   }
   live["copy"] = copy;
   live["synchronous_standby_names"] = SettingValue("synchronous_standby_names");
+  live["exclude"] = NotConfiguration();
+  live["options"] = CommandLineSettings();
   return live;
 }
 

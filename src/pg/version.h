@@ -43,6 +43,13 @@ inline constexpr int kServerMajor = PG_VERSION_NUM / 10000;
 #define PITR_LOCAL_BACKEND(index) pgstat_fetch_stat_local_beentry(index)
 #endif
 
+// 16: the table of settings is a hash table, and the function that lists it counts as well.
+#if PG_VERSION_NUM >= 160000
+#define PITR_LIST_SETTINGS(count) get_guc_variables(&(count))
+#else
+#define PITR_LIST_SETTINGS(count) ((count) = GetNumConfigOptions(), get_guc_variables())
+#endif
+
 // 19 renamed CHECKPOINT_IMMEDIATE (18.6 still has it).
 #if PG_VERSION_NUM >= 190000
 #define PITR_CHECKPOINT_FAST CHECKPOINT_FAST

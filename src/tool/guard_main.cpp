@@ -1,5 +1,6 @@
 // `pitr guard`: started before an exchange is armed, watches until the new directory has served its first "ready" (internals 9). If the
-// server ends or hangs before that, the postmaster's own callback exchanges back on its way out, and the guard starts it again.
+// server ends or hangs before that, the postmaster's own callback exchanges back on its way out, and the guard starts it again. If the
+// postmaster was killed and could not, and the new directory does not start, the guard exchanges back itself.
 //
 // It decides by one thing only, the intent in the live directory: gone, or of another exchange, or confirmed means that all is well.
 #include <fcntl.h>
@@ -21,6 +22,7 @@
 #include "tool/command_line.h"
 #include "tool/commands.h"
 #include "tool/exit_codes.h"
+#include "tool/guard_back.h"
 #include "tool/signals.h"
 #include "tool/staging_server.h"
 
@@ -132,36 +134,76 @@ Result<pid_t> StartServer(CommandLine line, int output) {
   return child;
 }
 
-bool IsServed(const Watched& watched) { return LivingServer(watched.directory).has_value(); }
+// The server in the directory has come up; nobody is let in before its launcher has confirmed.
+bool IsReady(const Watched& watched) {
+  if (!LivingServer(watched.directory)) return false;
+  const Result<std::string> text =
+      ReadTextFile(JoinPath(watched.directory, "postmaster.pid"), 16384);
+  return text.ok() && (text->find("\nready") != std::string::npos ||
+                       text->find("\nstandby") != std::string::npos);
+}
 
-// Until some server holds the directory; ours may lose a race against a service manager's, which is as good.
-Status BringBack(const Watched& watched) {
-  const auto wait_for_others = std::chrono::steady_clock::now() + kOthersFirst;
-  while (std::chrono::steady_clock::now() < wait_for_others) {
-    if (IsServed(watched)) {
-      Say("the server was started by somebody else");
-      return Status::Ok();
+bool IsGood(const Watched& watched) { return IsOver(watched) || IsReady(watched); }
+
+// While some process holds the directory or `child` lives: whether it came up before it ended or `patience` was over.
+enum class Attempt { kGood, kEnded, kHangs };
+Attempt Await(const Watched& watched, pid_t child, std::chrono::seconds patience) {
+  const auto give_up = std::chrono::steady_clock::now() + patience;
+  while (std::chrono::steady_clock::now() < give_up) {
+    if (IsGood(watched)) return Attempt::kGood;
+    // Its zombie would look alive: we do not wait for children (SIGCHLD is ignored).
+    if (!(child != 0 && IsAlive(child)) && !LivingServer(watched.directory)) {
+      return Attempt::kEnded;
     }
     std::this_thread::sleep_for(kPoll);
   }
-  PITR_ASSIGN_OR_RETURN(const CommandLine line, ReadCommandLine(watched.options_file));
+  return Attempt::kHangs;
+}
+
+// A service manager that restarts the server itself: somebody holds the directory before we try.
+bool OthersTry(const Watched& watched) {
+  const auto give_up = std::chrono::steady_clock::now() + kOthersFirst;
+  while (std::chrono::steady_clock::now() < give_up) {
+    if (IsGood(watched) || LivingServer(watched.directory)) return true;
+    std::this_thread::sleep_for(kPoll);
+  }
+  return false;
+}
+
+// A few starts, ours or others'; the first that comes up, or does not end, is left alone.
+Result<bool> TryStarts(const Watched& watched, const CommandLine& line) {
   for (int attempt = 1; attempt <= kStartAttempts; attempt++) {
-    Say("starting the server, attempt " + std::to_string(attempt));
-    PITR_ASSIGN_OR_RETURN(const pid_t child, StartServer(line, watched.server_output));
-    const auto give_up = std::chrono::steady_clock::now() + kStartPatience;
-    // Its zombie would look alive: we do not wait for children (SIGCHLD is ignored).
-    while (IsAlive(child) && std::chrono::steady_clock::now() < give_up) {
-      if (IsServed(watched)) {
-        Say("the server runs again, pid " + std::to_string(*LivingServer(watched.directory)));
-        return Status::Ok();
-      }
-      std::this_thread::sleep_for(kPoll);
+    pid_t child = 0;
+    if (OthersTry(watched)) {
+      Say("the server is started by somebody else");
+    } else {
+      Say("starting the server, attempt " + std::to_string(attempt));
+      PITR_ASSIGN_OR_RETURN(child, StartServer(line, watched.server_output));
     }
-    if (IsServed(watched)) {
-      return Status::Ok();
+    const Attempt ended = Await(watched, child, kStartPatience);
+    if (ended == Attempt::kGood) {
+      Say("the server runs again");
+      return true;
+    }
+    if (ended == Attempt::kHangs) {
+      Say("the server is neither up nor down after a minute and is left alone");
+      return true;
     }
   }
-  return Status(Code::kNotReady, "the server could not be started again");
+  return false;
+}
+
+// Until a server holds the directory, the restored one or the old one.
+Status BringBack(const Watched& watched) {
+  PITR_ASSIGN_OR_RETURN(const CommandLine line, ReadCommandLine(watched.options_file));
+  PITR_ASSIGN_OR_RETURN(bool runs, TryStarts(watched, line));
+  if (runs) return Status::Ok();
+  // Whoever holds the directory now has won the race; if that fails too, the next round finds it.
+  const Status back = ExchangeBack(watched.directory, watched.nonce);
+  Say(back.ok() ? "the directory does not start: the data directory from before the restore is back"
+                : back.ToString());
+  PITR_ASSIGN_OR_RETURN(runs, TryStarts(watched, line));
+  return runs ? Status::Ok() : Status(Code::kNotReady, "the server could not be started again");
 }
 
 // SIGQUIT: the callback in the dying postmaster exchanges back when the exchange is not confirmed.

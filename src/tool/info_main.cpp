@@ -160,6 +160,23 @@ void PrintText(const Contents& contents) {
   }
 }
 
+// What a monitor asks about: the newest row of the branch that a server starts with, not of what was left behind.
+const WindowRow& CurrentWindow(const Contents& contents) {
+  const WindowRow* best = nullptr;
+  bool best_is_default = false;
+  for (const WindowRow& row : contents.windows) {
+    const Branch* branch = contents.branches.FindName(row.branch);
+    const bool is_default = branch != nullptr && branch->is_default;
+    const bool is_newer =
+        best != nullptr && is_default == best_is_default && row.latest_time > best->latest_time;
+    if (best == nullptr || (is_default && !best_is_default) || is_newer) {
+      best = &row;
+      best_is_default = is_default;
+    }
+  }
+  return *best;
+}
+
 int Check(const Result<Contents>& contents) {
   if (!contents.ok()) {
     std::printf("PITR UNKNOWN - %s\n", contents.status().ToString().c_str());
@@ -178,7 +195,7 @@ int Check(const Result<Contents>& contents) {
   for (const ManifestHead& head : contents->snapshots) {
     newest = std::max(newest, head.manifest.finished_at);
   }
-  const WindowRow& row = contents->windows.front();
+  const WindowRow& row = CurrentWindow(*contents);
   const std::int64_t age = (SystemClock().Now().micros - newest.micros) / 1000000;
   const bool stale = age > kStaleSnapshotSeconds;
   std::printf("PITR %s - %s can be restored up to %s (%s), newest snapshot %" PRId64

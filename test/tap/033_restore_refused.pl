@@ -10,6 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+$ENV{PITR_SWEEP_SECONDS} = 2;
 # The first snapshot fails as long as this line stands.
 arm_fault('snapshot.manifest.before_write error');
 my $node = pitr_node('refusing', conf => "max_replication_slots = 5\npitr.operation_lock_timeout = 0\n", wait => 0);
@@ -46,6 +47,23 @@ my $target = "'$lsn'::pg_lsn";
 value('DELETE FROM stones WHERE id > 500');
 my $later = contents($node);
 is(plan_of($node, $target)->{possible}, 't', 'nothing is in the way');
+
+# --- a branch directory that another server uses ---
+my $mark = abs_path($node->data_dir) . '.pitr/server';
+my $ours = slurp_file($mark);
+append_to_file($mark . '.new', "7000000000000000001\n");
+rename "$mark.new", $mark or die;
+my $theirs = abs_path($node->data_dir) . '.pitr/br-some-one-else';
+mkdir $theirs or die;
+refused_alike($node, $target, '55000', qr/belongs to another server/, "another server's branch directory");
+sleep 3;
+ok(-d $theirs, 'and nothing is removed there');
+append_to_file($mark . '.new', $ours);
+rename "$mark.new", $mark or die;
+is(plan_of($node, $target)->{possible}, 't', 'it is ours again');
+my $patience = time + 40;
+sleep 0.1 while -d $theirs && time < $patience;
+ok(!-d $theirs, 'where what nobody owns is removed');
 
 # --- rights and the shape of the call ---
 value('CREATE ROLE nobody LOGIN; CREATE ROLE watcher LOGIN; GRANT pg_monitor TO watcher');

@@ -58,7 +58,8 @@ sub start_server
 
 sub fails_to_start
 {
-	my ($name, $target) = @_;
+	my ($kind, $target, $killed) = @_;
+	my $name = $killed ? "$kind, postmaster killed" : $kind;
 	$node->safe_psql('postgres', "INSERT INTO numbers VALUES (100000 + (random() * 1e6)::int, '$name')");
 	my $now = contents($node);
 	my $identity = slurp_file($node->data_dir . '/pitr/identity.json');
@@ -68,16 +69,21 @@ sub fails_to_start
 	my $run = begin_sql($node, "SELECT operation_id FROM pitr_restore_branch('$target'::pg_lsn)");
 	ok(wait_for_hit('exchange.before_cut'), "$name: the replacement is ready");
 	my ($staged) = slurp_file(intent()) =~ /"staged_directory":"([^"]+)"/;
-	$damage{$name}{do}->($staged);
+	$damage{$kind}{do}->($staged);
 	# The commit of this moment belongs to the old state, too.
 	$node->safe_psql('postgres', "INSERT INTO numbers VALUES (-(random() * 1e9)::int, 'as late as can be')");
 	$now = contents($node);
-	clear_faults();
+	$killed ? arm_only('exchange.after_rename kill') : clear_faults();
 	my ($rc, $out, $err) = end_sql($run);
 	like($out, qr/^op-/, "$name: the restore was under way") or diag($err);
 	my ($operation) = $out =~ /^(\S+)/;
 
 	my $began = time;
+	if ($killed)
+	{
+		ok(wait_for_hit('exchange.after_rename'), "$name: it died right after the exchange");
+		clear_faults();
+	}
 	ok(wait_until(90, sub { !-e intent() && postmaster_of($node) && ensure_running($node) }), "$name: the server is back");
 	note(sprintf 'after %.1f s', time - $began);
 	is(contents($node), $now, "$name: with everything that it had");
@@ -85,8 +91,9 @@ sub fails_to_start
 	is(wait_operation($node, $operation), 'failed', "$name: the operation failed");
 	like($node->safe_psql('postgres', "SELECT error FROM pitr_operations WHERE id = '$operation'"), qr/as it was/, "$name: and says so");
 	my $log = slurp_file($node->logfile, $log_from) . join '', map { slurp_file($_) } glob($node->data_dir . '/log/*');
-	my $wanted = $damage{$name}{happens} ? qr/the old data directory is back/ : qr/no exchange: /;
-	like($log, $wanted, "$name: the log tells");
+	my $guard = join '', map { slurp_file($_) } glob(abs_path($node->data_dir) . ".pitr/$operation.guard.json.log");
+	my $wanted = $damage{$kind}{happens} ? qr/the old data directory is back|data directory from before the restore is back/ : qr/no exchange: /;
+	like($log . $guard, $wanted, "$name: the log tells") or diag($guard);
 	ok(!-e $staged, "$name: the replacement is gone");
 	check_health($node, $name);
 }
@@ -103,6 +110,8 @@ sub works_again
 
 my ($target, $then) = start_server('plain', '');
 fails_to_start($_, $target) foreach $full ? sort keys %damage : @default;
+# Twice unlucky: nobody is left in the postmaster to go back, so the guard does.
+fails_to_start('no commit log', $target, 1);
 works_again('plain', $target, $then);
 $node->stop;
 
@@ -111,6 +120,7 @@ $node->stop;
 fails_to_start($_, $target) foreach $full ? sort keys %damage : ('no commit log');
 my $log = $node->data_dir . '/log';
 ok(-d $log && !-l $log, 'the folder of the log is a folder again');
+fails_to_start('no commit log', $target, 1);
 works_again('collector', $target, $then);
 ok(-d $log && !-l $log, 'and after a restore and its undo');
 my $current = $node->safe_psql('postgres', 'SELECT pg_current_logfile()');
