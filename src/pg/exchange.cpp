@@ -13,7 +13,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <string_view>
 
 #include "core/base/fault.h"
 #include "core/base/hash.h"
@@ -83,26 +82,36 @@ bool WriteSmall(int directory, const char* path, std::size_t size) {
   return close(fd) == 0 && ok;
 }
 
-// The intent of that directory holds this text (a nonce) and has this state.
-bool IntentSays(int directory, const char* text, const char* state) {
+// The intent of that directory names this exchange and has this state.
+bool IntentSays(int directory, const char* nonce, const char* state) {
   if (ReadSmall(directory, "pitr/intent.json") <= 0) return false;
   char wanted[64];
   std::snprintf(wanted, sizeof wanted, "\"state\":\"%s\"", state);
-  return std::strstr(file_buffer, text) != nullptr && std::strstr(file_buffer, wanted) != nullptr;
+  return std::strstr(file_buffer, nonce) != nullptr && std::strstr(file_buffer, wanted) != nullptr;
+}
+
+// Copies what stands between the quotes after `"<member>":` in file_buffer, "" when it is not there.
+void CopyJsonText(const char* member, char* to, std::size_t size) {
+  char quoted[64];
+  std::snprintf(quoted, sizeof quoted, "\"%s\"", member);
+  const char* begin = std::strstr(file_buffer, quoted);
+  begin = begin == nullptr ? "" : begin + std::strlen(quoted);
+  begin += std::strspn(begin, " :\t\n");
+  begin += *begin == '"' ? 1 : 0;
+  std::snprintf(to, size, "%.*s", static_cast<int>(std::strcspn(begin, "\"")), begin);
 }
 
 // A postmaster that was started anew stands on the incoming directory of an exchange that nobody has confirmed: the one that
 // made it was killed, and its guard still goes back if the directory does not come up.
 bool IsUnconfirmedHere() {
-  constexpr std::string_view kBefore = "\"branch_id\":\"";
-  char incoming[128] = {};
+  char branch[128] = {}, incoming[128] = {}, state[32] = {};
   if (ReadSmall(AT_FDCWD, "pitr/identity.json") <= 0) return false;
-  const char* begin = std::strstr(file_buffer, kBefore.data());
-  if (begin == nullptr) return false;
-  begin += kBefore.size();
-  std::snprintf(incoming, sizeof incoming, "\"incoming\":\"%.*s\"",
-                static_cast<int>(std::strcspn(begin, "\"")), begin);
-  return IntentSays(AT_FDCWD, incoming, "armed");
+  CopyJsonText("branch_id", branch, sizeof branch);
+  if (ReadSmall(AT_FDCWD, "pitr/intent.json") <= 0) return false;
+  CopyJsonText("incoming", incoming, sizeof incoming);
+  CopyJsonText("state", state, sizeof state);
+  return branch[0] != '\0' && std::strcmp(branch, incoming) == 0 &&
+         std::strcmp(state, "armed") == 0;
 }
 
 // postmaster.pid of the new directory: the same, but "starting", so that whoever waits for "ready" waits for the new one.

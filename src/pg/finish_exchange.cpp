@@ -211,6 +211,7 @@ void LauncherConfirmExchange() {
   Result<Identity> identity = LoadIdentity(DataDirectory());
   if (intent.ok() && identity.ok() && identity->branch_id == intent->incoming &&
       intent->state == "armed") {
+    if (PITR_FAULT_PLAIN("exchange.before_confirm")) return;
     intent->state = "confirmed";
     intent->cut_at = SystemClock().Now();
     const Status written = WriteIntent(*data, *intent);

@@ -1,5 +1,7 @@
 #include "pg/launcher_duties.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
@@ -102,6 +104,13 @@ Status SweepBranches(Repository* repo, const BranchSet& branches) {
   });
 }
 
+// What the helper of an exchange did is worth reading for a while.
+bool IsRecentLog(const std::string& name, const std::string& path, Timestamp now) {
+  struct stat info {};
+  return name.ends_with(".log") && stat(path.c_str(), &info) == 0 &&
+         info.st_mtime > now.micros / kSecond - 7 * 86400;
+}
+
 // Directories that no branch owns and no operation builds; undo directories whose time is over.
 Status SweepDirectories(Repository* repo, const BranchSet& branches) {
   PITR_ASSIGN_OR_RETURN(const std::string directory, BranchDirectory());
@@ -122,7 +131,7 @@ Status SweepDirectories(Repository* repo, const BranchSet& branches) {
         branch != nullptr && branch->directory_expires_at && *branch->directory_expires_at < now;
     const bool orphan = IsBranchId(name) &&
                         (branch == nullptr || branch->state == "creating" || branch->deleted_at);
-    if (!orphan && !expired && !is_guard) continue;
+    if ((!orphan && !expired && !is_guard) || IsRecentLog(name, path, now)) continue;
     StopOrphan(path);
     PITR_RETURN_IF_ERROR(RemoveTree(path));
   }

@@ -24,7 +24,7 @@ my %once = (
 		finish.before_names finish.after_names finish.after_rename finish.after_rest finish.before_close)),
 	'build.lay_out.frame' => [ 'kill', 'error' ],
 	# What has happened there cannot fail any more.
-	(map { $_ => ['kill'] } qw(exchange.armed exchange.after_rename exchange.after_sync exchange.confirmed)));
+	(map { $_ => ['kill'] } qw(exchange.armed exchange.after_rename exchange.after_sync exchange.before_confirm exchange.confirmed)));
 # Points met many times: by the worker of the operation (the first visits of the process), and by the launcher after the exchange.
 my @often = qw(catalogue.before_put catalogue.after_put store.put.before_sync store.put.after_sync store.put.after_link);
 
@@ -171,7 +171,7 @@ SQL
 }
 
 # Files of guards, which are not directories of branches, go at the next sweep of the launcher.
-ok(wait_until(45, sub { !grep { !/\.guard\.json(\.log)?$/ } glob(abs_pitr() . '/*') }), 'nothing but guards has left files')
+ok(wait_until(45, sub { !grep { !/\.guard\.json(\.log)?$|\/server$/ } glob(abs_pitr() . '/*') }), 'nothing but guards has left files')
   or diag(join ' ', glob(abs_pitr() . '/*'));
 sub abs_pitr { return $node->data_dir . '.pitr'; }
 

@@ -108,10 +108,35 @@ sub works_again
 	is($row->{outcome}, 'done', "$name: undo") or diag(explain($row));
 }
 
+# The guard starts the server on the new directory; until its launcher has confirmed it could still go back.
+sub unconfirmed
+{
+	my ($target, $then) = @_;
+	my $name = 'started anew, not confirmed';
+	my $now = contents($node);
+	forget_hits();
+	arm_fault('exchange.after_rename kill', 'exchange.before_confirm stop');
+	my ($rc, $out, $err) = end_sql(begin_sql($node, "SELECT operation_id FROM pitr_restore_branch('$target'::pg_lsn)"));
+	my ($operation) = $out =~ /^(op-\S+)/ or diag($err);
+	ok(wait_for_hit('exchange.before_confirm'), "$name: it stands");
+	my $answer = '';
+	ok(wait_until(20, sub { (undef, undef, $answer) = $node->psql('postgres', 'SELECT 1'); $answer =~ /being restored/ }),
+		"$name: nobody is let in") or diag($answer);
+	clear_faults();
+	ok(wait_until(60, sub { !-e intent() && ensure_running($node) }), "$name: confirmed then");
+	is(wait_operation($node, $operation), 'done', "$name: done");
+	is(contents($node), $then, "$name: contents of then");
+	my $row = undo($node);
+	is($row->{outcome}, 'done', "$name: undo") or diag(explain($row));
+	is(contents($node), $now, "$name: contents of before");
+	check_health($node, $name);
+}
+
 my ($target, $then) = start_server('plain', '');
 fails_to_start($_, $target) foreach $full ? sort keys %damage : @default;
 # Twice unlucky: nobody is left in the postmaster to go back, so the guard does.
 fails_to_start('no commit log', $target, 1);
+unconfirmed($target, $then);
 works_again('plain', $target, $then);
 $node->stop;
 

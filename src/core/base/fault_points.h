@@ -36,6 +36,7 @@ inline constexpr std::string_view kFaultPoints[] = {
     "exchange.after_rename",
     "exchange.after_sync",
     "exchange.armed",
+    "exchange.before_confirm",
     "exchange.before_cut",
     "exchange.before_intent",
     "exchange.before_rename",

@@ -7,6 +7,8 @@
 #include <zstd_errors.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <string>
 
 namespace pitr {
 
@@ -148,9 +150,12 @@ namespace {
 struct ThreadContexts {
   ZSTD_CCtx* compress;
   ZSTD_DCtx* decompress;
+  // Where a block is compressed to: a vector would be filled with zeroes first.
+  std::uint8_t* scratch;
+  std::size_t scratch_size;
 };
 
-thread_local ThreadContexts thread_contexts = {nullptr, nullptr};
+thread_local ThreadContexts thread_contexts = {nullptr, nullptr, nullptr, 0};
 pthread_key_t free_key;
 pthread_once_t free_key_once = PTHREAD_ONCE_INIT;
 
@@ -158,7 +163,8 @@ extern "C" void FreeThreadContexts(void* pointer) {
   auto* contexts = static_cast<ThreadContexts*>(pointer);
   ZSTD_freeCCtx(contexts->compress);
   ZSTD_freeDCtx(contexts->decompress);
-  *contexts = {nullptr, nullptr};
+  std::free(contexts->scratch);
+  *contexts = {nullptr, nullptr, nullptr, 0};
 }
 
 extern "C" void MakeFreeKey() { ::pthread_key_create(&free_key, FreeThreadContexts); }
@@ -170,6 +176,19 @@ ThreadContexts* ContextsOfThread() {
     ::pthread_setspecific(free_key, contexts);
   }
   return contexts;
+}
+
+Status ReserveScratch(ThreadContexts* contexts, std::size_t size) {
+  if (contexts->scratch_size >= size) {
+    return Status::Ok();
+  }
+  std::free(contexts->scratch);
+  contexts->scratch = static_cast<std::uint8_t*>(std::malloc(size));
+  contexts->scratch_size = contexts->scratch == nullptr ? 0 : size;
+  return contexts->scratch == nullptr
+             ? Status(Code::kOutOfMemory,
+                      "no memory to compress " + std::to_string(size) + " bytes")
+             : Status::Ok();
 }
 
 }  // namespace
@@ -186,16 +205,14 @@ Status CompressBlock(int level, ByteView plain, Bytes* out) {
   if (contexts->compress == nullptr) {
     return NoContext();
   }
-  const std::size_t begin = out->size();
-  out->resize(begin + ZSTD_compressBound(plain.size()));
+  PITR_RETURN_IF_ERROR(ReserveScratch(contexts, ZSTD_compressBound(plain.size())));
   const std::size_t size =
-      ZSTD_compressCCtx(contexts->compress, out->data() + begin, out->size() - begin, plain.data(),
+      ZSTD_compressCCtx(contexts->compress, contexts->scratch, contexts->scratch_size, plain.data(),
                         plain.size(), level);
   if (ZSTD_isError(size)) {
-    out->resize(begin);
     return ZstdStatus(Code::kInternal, "could not compress", size);
   }
-  out->resize(begin + size);
+  Append(out, {contexts->scratch, size});
   return Status::Ok();
 }
 
