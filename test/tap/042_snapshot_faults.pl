@@ -39,8 +39,9 @@ sub good_snapshots { return value("SELECT string_agg(name, ' ' ORDER BY name) FR
 
 sub abandoned_packs
 {
-	my @ids = map { m{([^/]+)$} } glob("$repository/packs/*");
-	return join ' ', grep { !-e "$repository/snapshots/$_/manifest" } @ids;
+	# A folder without a file is none: two threads may make and remove it at the same time.
+	my %ids = map { m{([^/]+)/[^/]+$} ? ($1 => 1) : () } glob("$repository/packs/*/*");
+	return join ' ', grep { !-e "$repository/snapshots/$_/manifest" } sort keys %ids;
 }
 
 sub no_operation_runs { return poll_until($node, "SELECT count(*) FROM pitr_operations WHERE state IN ('queued', 'running')", 0); }
