@@ -305,5 +305,17 @@ is(dump_of($debian), $dump, 'dump of before');
 works_as_before('undo');
 $debian->stop;
 
-note('not here: a data directory that is a mount point and a full disk need root; see the checks of those who mount');
+# --- a data directory that is a mount point ---
+SKIP:
+{
+	my $mounted = $ENV{PITR_MOUNTED};
+	skip 'PITR_MOUNTED names no mount point', 1 unless $mounted && -w $mounted;
+	my $inside = pitr_node('mounted', place => $mounted, init => { extra => ['--wal-segsize=1'] }, conf => "max_wal_size = 64MB\nmin_wal_size = 4MB\n");
+	my $here = $inside->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
+	$inside->safe_psql('postgres', 'CREATE TABLE later (id int)');
+	my $refused = refused_alike($inside, "'$here'::pg_lsn", '55000', qr/is a mount point/, 'a data directory that is a mount point');
+	like(hint_of($refused), qr/one level below/, 'with a hint');
+	is($inside->safe_psql('postgres', 'SELECT count(*) FROM later'), '0', 'nothing was touched');
+	$inside->stop;
+}
 done_testing();

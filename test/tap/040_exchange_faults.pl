@@ -113,7 +113,9 @@ sub provoke
 	$met &&= wait_for_hit($case->{point});
 	if ($met && $case->{victim})
 	{
-		my $victim = find_process($node, $case->{victim});
+		# The postmaster starts an archiver at most every ten seconds.
+		my $victim;
+		wait_until(15, sub { $victim = find_process($node, $case->{victim}) });
 		ok($victim, "$case->{name}: there is one") and kill 'KILL', $victim;
 		wait_until(5, sub { !is_alive($victim) }) if $victim;
 		# The others notice before the one that stands goes on.

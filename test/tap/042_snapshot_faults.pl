@@ -1,7 +1,7 @@
 # Snapshots and restores that are killed, cancelled, meet damaged objects, a repository that is away, a full disk: a clear error,
 # the server goes on as if nothing had been, nothing half-made is listed, what is left over goes, and the next call works.
 #
-# PITR_SMALL_FS: an empty, writable directory on a file system of some 100 MB, to be filled for real.
+# PITR_SMALL_FS: an empty, writable directory on a file system of some 100 MB, to be filled for real (test/run makes one as root).
 use strict;
 use warnings FATAL => 'all';
 use Cwd qw(abs_path);

@@ -147,7 +147,8 @@ sub ensure_running
 	my $dead_since = 0;
 	while (time < $give_up)
 	{
-		my ($rc, $out) = $node->psql('postgres', 'SELECT 1', timeout => 20);
+		# psql may be gone before it has read its statement, which the caller's library dies of.
+		my ($rc, $out) = eval { $node->psql('postgres', 'SELECT 1', timeout => 20) };
 		if (defined $rc && $rc == 0)
 		{
 			$node->_update_pid(-1) if $node->can('_update_pid');

@@ -45,13 +45,18 @@ sub _write_faults
 
 sub repository_of { my ($node) = @_; return abs_path($node->basedir) . '/repository'; }
 
-# pitr_node('name', conf => "…", wait => 1): a running server that archives to its own repository, with the extension in
-# database postgres; by default its first snapshot is waited for.
+# pitr_node('name', conf => "…", wait => 1): a running server that archives to its own repository, with the extension in database
+# postgres; by default its first snapshot is waited for. place => an empty directory, to which the data directory becomes a link.
 sub pitr_node
 {
 	my ($name, %options) = @_;
 	$ENV{PITR_FAULT_FILE} = fault_file();
 	my $node = PostgreSQL::Test::Cluster->new($name);
+	if ($options{place})
+	{
+		mkdir $node->basedir unless -d $node->basedir;
+		symlink $options{place}, $node->data_dir or die "symlink: $!";
+	}
 	$node->init(%{ $options{init} // {} });
 	my $repository = $options{repository} // repository_of($node);
 	mkdir $repository, 0700 unless -d $repository;
