@@ -210,7 +210,7 @@ bool MountOneMegabyte(const std::string& path) {
         write("/proc/self/gid_map", "0 " + gid + " 1"))) {
     return false;
   }
-  return ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+  return ::mount("none", "/", "none", MS_REC | MS_PRIVATE, nullptr) == 0 &&
          ::mount("none", path.c_str(), "tmpfs", 0, "size=1m") == 0;
 }
 
