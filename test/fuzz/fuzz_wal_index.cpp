@@ -1,5 +1,6 @@
 // Encoded indexes. The first byte chooses: 0, the rest is an object as it is; else the rest is the body of one, behind a head
 // whose checksums fit (bits 1 and 2 of the byte: with head and tail fragment). What is accepted must be what a writer makes.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

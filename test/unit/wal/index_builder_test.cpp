@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/base/hash.h"
 #include "core/wal/layout.h"
 #include "unit/support/wal_builder.h"

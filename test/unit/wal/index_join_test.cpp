@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/wal/index.h"
 #include "core/wal/layout.h"
 #include "unit/support/wal_builder.h"

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "unit/support/wal_builder.h"
 
 namespace pitr::wal {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/repo/layout.h"
 #include "core/work/frame_builder.h"
 #include "unit/support/fake_cluster.h"
