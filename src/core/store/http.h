@@ -1,0 +1,60 @@
+// One request, one response, over libcurl; the only place that knows it. Nothing here knows what the requests mean.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/base/bytes.h"
+#include "core/base/cancel.h"
+#include "core/base/result.h"
+
+namespace pitr {
+
+struct HttpOptions {
+  std::string ca_file;  // PEM; empty: the system's
+  std::string proxy;    // empty: none (the environment's variables are not heeded)
+  std::int64_t connect_timeout_ms = 10000;
+  std::int64_t idle_timeout_ms = 30000;      // no byte in either direction for so long
+  std::int64_t request_timeout_ms = 600000;  // the whole request
+  int connections = 8;                       // at once; more requests wait for a free one
+};
+
+using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
+
+struct HttpRequest {
+  std::string method;  // GET, HEAD, PUT, POST, DELETE
+  // Sent exactly as it stands: path and query are encoded already.
+  std::string url;
+  HttpHeaders headers;  // complete: the client adds Content-Length and nothing else (no Expect, no default Content-Type)
+  ByteView body;        // must live until Perform returns
+  std::uint64_t max_response = 1U << 20;  // a longer body is kLimit
+};
+
+struct HttpResponse {
+  int status = 0;
+  HttpHeaders headers;  // names in lower case
+  Bytes body;           // empty for HEAD
+  // "" when there is none; the first of several.
+  std::string Header(std::string_view name) const;
+};
+
+class HttpClient {
+ public:
+  // Nothing is connected yet. kInvalidArgument for options that libcurl refuses.
+  static Result<std::unique_ptr<HttpClient>> Create(const HttpOptions& options);
+  virtual ~HttpClient() = default;
+
+  // Any answer with a status line is OK, a 500 as well; redirects are not followed. Thread-safe; connections are kept and used again.
+  // kUnavailable: no connection, TLS refused, time limit, connection lost or body shorter than announced (the message names
+  // host and cause, never a header). kCancelled within 250 ms after the token says so. kLimit: the body is too long.
+  // No retries here: a request may have been carried out although its answer was lost.
+  virtual Result<HttpResponse> Perform(const HttpRequest& request) = 0;
+};
+
+// What ends waiting in every request of this process with kCancelled; null: nothing. Set once, before the first request.
+void SetHttpCancel(const CancelToken* token);
+
+}  // namespace pitr
