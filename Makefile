@@ -134,14 +134,14 @@ ifneq ($(filter $(RUNNER_GOALS),$(MAKECMDGOALS)),)
 .PHONY: $(RUNNER_GOALS)
 
 packages:
-	test/install-packages base check lint
+	test/install-packages base check s3 lint
 
 check:
-	test/install-packages base check lint
+	test/install-packages base check s3 lint
 	test/run --pg-config '$(PG_CONFIG)' all
 
 check-all:
-	test/install-packages base check lint chroot check-all
+	test/install-packages base check s3 lint chroot check-all
 	test/run --pg-config '$(PG_CONFIG)' all-full
 	test/chroot full
 

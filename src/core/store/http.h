@@ -56,5 +56,6 @@ class HttpClient {
 
 // What ends waiting in every request of this process with kCancelled; null: nothing. Set once, before the first request.
 void SetHttpCancel(const CancelToken* token);
+bool IsHttpCancelled();  // for whoever pauses between requests
 
 }  // namespace pitr

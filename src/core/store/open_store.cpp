@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/store/local_store.h"
+#include "core/store/s3_store.h"
 
 namespace pitr {
 
@@ -15,8 +16,7 @@ bool IsS3(const std::string& address) { return address.starts_with("s3://"); }
 
 Status CheckStoreAddress(const std::string& address) {
   if (IsS3(address)) {
-    return Status(Code::kUnsupported, "repository address \"" + address + "\" is not supported")
-        .WithDetail("This version keeps repositories in folders only.");
+    return ParseS3Address(address).status();
   }
   if (!address.starts_with('/')) {
     return Status(Code::kInvalidArgument,
@@ -32,6 +32,11 @@ Status CheckStoreAddress(const std::string& address) {
 
 Result<std::unique_ptr<ObjectStore>> OpenStore(const std::string& address) {
   PITR_RETURN_IF_ERROR(CheckStoreAddress(address));
+  if (IsS3(address)) {
+    PITR_ASSIGN_OR_RETURN(const S3Address parsed, ParseS3Address(address));
+    PITR_ASSIGN_OR_RETURN(std::unique_ptr<S3Store> store, S3Store::Open(parsed));
+    return std::unique_ptr<ObjectStore>(std::move(store));
+  }
   PITR_ASSIGN_OR_RETURN(std::unique_ptr<LocalStore> store, LocalStore::Open(address));
   return std::unique_ptr<ObjectStore>(std::move(store));
 }

@@ -8,7 +8,7 @@
 
 namespace pitr {
 
-// kInvalidArgument for an address that is neither an absolute path nor s3://; kUnsupported for s3:// in this version;
+// kInvalidArgument for an address that is neither an absolute path nor a whole s3:// address (s3_address.h);
 // kIo with a hint when the folder is absent (it is never made: an unmounted disk must not be filled beside its
 // mount point), no folder, or not accessible.
 Result<std::unique_ptr<ObjectStore>> OpenStore(const std::string& address);  // also in store.h

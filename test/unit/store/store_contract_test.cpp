@@ -1,7 +1,11 @@
 // Every store against the contract.
 #include "unit/store/store_contract.h"
 
+#include <cstdlib>
+
 #include "core/store/local_store.h"
+#include "core/store/open_store.h"
+#include "core/store/s3_store.h"
 #include "unit/support/memory_store.h"
 #include "unit/support/temp_dir.h"
 
@@ -29,6 +33,42 @@ class LocalPlace final : public StorePlace {
   TempDir directory_;
 };
 
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// A prefix of its own in the bucket of the server that test/rgw started (test/run does).
+class S3Place final : public StorePlace {
+ public:
+  explicit S3Place(const std::string& parameters) {
+    address_ = "s3://pitr/contract/" + ToHex(*RandomBytes(8)) +
+               "?credentials_file=" + Environment("PITR_TEST_S3_CREDENTIALS") + parameters;
+  }
+  std::unique_ptr<ObjectStore> Open() override {
+    Result<std::unique_ptr<ObjectStore>> store = OpenStore(address_);
+    EXPECT_TRUE(store.ok()) << store.status().ToString();
+    return store.ok() ? *std::move(store) : nullptr;
+  }
+
+ private:
+  std::string address_;
+};
+
+std::unique_ptr<StorePlace> MakeS3() {
+  const std::string endpoint = Environment("PITR_TEST_S3_ENDPOINT");
+  return endpoint.empty() ? nullptr
+                          : std::make_unique<S3Place>("&url_style=path&endpoint=" + endpoint);
+}
+
+std::unique_ptr<StorePlace> MakeS3Tls() {
+  const std::string endpoint = Environment("PITR_TEST_S3_TLS_ENDPOINT");
+  return endpoint.empty()
+             ? nullptr
+             : std::make_unique<S3Place>("&url_style=virtual&endpoint=" + endpoint +
+                                         "&ca_file=" + Environment("PITR_TEST_S3_CA"));
+}
+
 template <typename Place>
 std::unique_ptr<StorePlace> Make() {
   return std::make_unique<Place>();
@@ -36,6 +76,8 @@ std::unique_ptr<StorePlace> Make() {
 
 INSTANTIATE_TEST_SUITE_P(Memory, StoreContract, testing::Values(&Make<MemoryPlace>));
 INSTANTIATE_TEST_SUITE_P(Local, StoreContract, testing::Values(&Make<LocalPlace>));
+INSTANTIATE_TEST_SUITE_P(S3, StoreContract, testing::Values(&MakeS3));
+INSTANTIATE_TEST_SUITE_P(S3VirtualTls, StoreContract, testing::Values(&MakeS3Tls));
 
 }  // namespace
 

@@ -1,0 +1,229 @@
+#include "core/store/s3_request.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+
+#include "core/base/backoff.h"
+#include "core/base/hash.h"
+#include "core/store/s3_sign.h"
+#include "core/store/s3_xml.h"
+
+namespace pitr {
+
+namespace {
+
+constexpr std::int64_t kFirstPauseMs = 100, kLastPauseMs = 20000;
+constexpr std::int64_t kSliceMs = 50;             // of a pause: how soon a cancel is seen
+constexpr std::int64_t kLongestRetryAfterS = 300;  // what a server may ask for
+constexpr std::string_view kAmazon = ".amazonaws.com";
+
+bool Contains(const std::vector<int>& list, int status) {
+  return std::find(list.begin(), list.end(), status) != list.end();
+}
+
+// Another attempt of the very same request may be answered otherwise.
+bool MayPass(const HttpResponse& response, const S3Error& error) {
+  switch (response.status) {
+    case 408:
+    case 429:
+    case 500:
+    case 502:
+    case 503:
+    case 504:
+      return true;
+    case 409:  // a concurrent write of the same key: one of the two goes first
+      return error.code == "ConditionalRequestConflict" || error.code == "OperationAborted";
+    default:
+      return error.code == "SlowDown" || error.code == "RequestTimeout";
+  }
+}
+
+bool IsExpired(const S3Error& error) {
+  return error.code == "ExpiredToken" || error.code == "TokenRefreshRequired";
+}
+
+std::int64_t RetryAfterMs(const HttpResponse& response) {
+  const std::int64_t seconds = std::atoll(response.Header("retry-after").c_str());
+  return std::clamp<std::int64_t>(seconds, 0, kLongestRetryAfterS) * 1000;
+}
+
+Status Pause(std::int64_t milliseconds) {
+  const std::int64_t until = SystemClock().MonotonicMillis() + milliseconds;
+  for (;;) {
+    if (IsHttpCancelled()) {
+      return Status(Code::kCancelled, "waiting for the repository was cancelled");
+    }
+    const std::int64_t left = until - SystemClock().MonotonicMillis();
+    if (left <= 0) {
+      return Status::Ok();
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::min(left, kSliceMs)));
+  }
+}
+
+const char* HintOf(const S3Error& error, int status) {
+  if (error.code == "RequestTimeTooSkewed") {
+    return "The clock of this machine and that of the server differ by more than 15 minutes.";
+  }
+  if (error.code == "NoSuchBucket") {
+    return "The bucket is not created by itself: check the name, or create it.";
+  }
+  if (error.code == "SignatureDoesNotMatch") {
+    return "Check the secret access key.";
+  }
+  if (error.code == "InvalidAccessKeyId") {
+    return "Check the access key id and that the endpoint is the right one.";
+  }
+  if (error.code == "AuthorizationHeaderMalformed" || status == 301 || status == 307) {
+    return "Check the region: pitr.s3_region, or region= in the address.";
+  }
+  if (status == 403) {
+    return "The keys need the rights to get, put, list and delete objects below the prefix.";
+  }
+  return "";
+}
+
+Code CodeOf(const HttpResponse& response, const S3Error& error) {
+  if (response.status == 404) {
+    return error.code == "NoSuchKey" ? Code::kNotFound : Code::kIo;
+  }
+  if (response.status == 412) {
+    return Code::kAlreadyExists;
+  }
+  if (error.code == "QuotaExceeded" || response.status == 507) {
+    return Code::kDiskFull;
+  }
+  if (response.status == 501) {
+    return Code::kUnsupported;
+  }
+  return MayPass(response, error) ? Code::kUnavailable : Code::kIo;
+}
+
+}  // namespace
+
+Status StatusOf(const HttpResponse& response, const std::string& what) {
+  const S3Error error = ParseS3Error(AsText(response.body));
+  std::string message = "could not " + what + ": the server answered " +
+                        std::to_string(response.status);
+  if (!error.code.empty()) {
+    message += " " + error.code;
+  }
+  Status status(CodeOf(response, error), std::move(message));
+  if (!error.message.empty()) {
+    status = std::move(status).WithDetail(error.message);
+  }
+  return std::move(status).WithHint(HintOf(error, response.status));
+}
+
+Result<std::unique_ptr<S3Client>> S3Client::Create(const S3Address& address) {
+  PITR_ASSIGN_OR_RETURN(std::unique_ptr<HttpClient> http, HttpClient::Create(address.http));
+  PITR_ASSIGN_OR_RETURN(std::unique_ptr<S3CredentialProvider> credentials,
+                        MakeS3CredentialProvider(address));
+  return std::make_unique<S3Client>(address, std::move(http), std::move(credentials));
+}
+
+S3Client::S3Client(S3Address address, std::unique_ptr<HttpClient> http,
+                   std::unique_ptr<S3CredentialProvider> credentials)
+    : address_(std::move(address)), http_(std::move(http)), credentials_(std::move(credentials)) {
+  std::string endpoint = address_.endpoint;
+  if (endpoint.empty()) {
+    endpoint = "https://s3." + address_.region + std::string(kAmazon);
+  }
+  const std::size_t slashes = endpoint.find("://");
+  scheme_ = endpoint.substr(0, slashes);
+  host_ = endpoint.substr(slashes + 3);
+  const std::string name = host_.substr(0, host_.find(':'));
+  // A wildcard certificate covers one label, so a bucket with a dot in its name does not fit one.
+  virtual_style_ = address_.url_style == S3UrlStyle::kVirtual ||
+                   (address_.url_style == S3UrlStyle::kAuto && name.ends_with(kAmazon) &&
+                    address_.bucket.find('.') == std::string::npos);
+  if (virtual_style_) {
+    host_ = address_.bucket + "." + host_;
+  }
+}
+
+std::string S3Client::Describe() const {
+  return "s3://" + address_.bucket + "/" + address_.prefix +
+         (address_.endpoint.empty() ? "" : " (" + address_.endpoint + ")");
+}
+
+Result<HttpResponse> S3Client::Attempt(const S3Request& request, const S3Credentials& credentials) {
+  S3RequestToSign signing;
+  signing.method = request.method;
+  signing.host = host_;
+  signing.path = virtual_style_ ? "/" : "/" + address_.bucket;
+  if (!request.is_bucket) {
+    signing.path += (virtual_style_ ? "" : "/") + address_.prefix + request.name;
+  } else if (!virtual_style_) {
+    signing.path += "/";
+  }
+  signing.path = UriEncode(signing.path, false);
+  signing.query = request.query;
+  signing.headers = request.headers;
+  signing.payload_hash = Sha256Hex(request.body);
+  HttpRequest http;
+  http.method = request.method;
+  http.url = scheme_ + "://" + host_ + signing.path;
+  if (!request.query.empty()) {
+    http.url += "?" + CanonicalQuery(request.query);
+  }
+  http.headers = SignS3(signing, credentials, address_.region, SystemClock().Now());
+  http.body = request.body;
+  http.max_response = request.max_response;
+  return http_->Perform(http);
+}
+
+Result<S3Answer> S3Client::Perform(const S3Request& request) {
+  const std::string what = request.method + (request.is_bucket ? " of bucket \"" + address_.bucket + "\""
+                                                               : " object \"" + request.name + "\"") +
+                           " in " + Describe();
+  const std::int64_t began = SystemClock().MonotonicMillis();
+  Backoff backoff(kFirstPauseMs, kLastPauseMs, static_cast<std::uint64_t>(began));
+  S3Answer answer;
+  bool has_renewed = false;
+  for (;;) {
+    PITR_ASSIGN_OR_RETURN(const S3Credentials credentials, credentials_->Get());
+    Result<HttpResponse> response = Attempt(request, credentials);
+    Status status = response.status();
+    std::int64_t pause = 0;
+    if (response.ok()) {
+      const bool is_good = (response->status >= 200 && response->status < 300) ||
+                           Contains(request.accepted, response->status);
+      if (is_good) {
+        answer.response = *std::move(response);
+        return answer;
+      }
+      const S3Error error = ParseS3Error(AsText(response->body));
+      status = StatusOf(*response, what);
+      if (IsExpired(error) && !has_renewed) {
+        has_renewed = true;
+        credentials_->Forget();
+        continue;
+      }
+      if (!MayPass(*response, error)) {
+        return status;
+      }
+      // What failed inside the server may have happened all the same.
+      answer.is_ambiguous = answer.is_ambiguous || response->status >= 500;
+      pause = RetryAfterMs(*response);
+    } else if (status.code() == Code::kUnavailable) {
+      answer.is_ambiguous = true;
+      status = std::move(status).Prefix("could not " + what);
+    } else {
+      return status;
+    }
+    const std::int64_t now = SystemClock().MonotonicMillis();
+    backoff.Failed(now);
+    pause = std::max(pause, backoff.WaitMs(now));
+    if (now + pause - began > address_.retry_time_ms) {
+      return std::move(status).WithDetail("Given up after " + std::to_string(backoff.failures()) +
+                                          " attempts in " + std::to_string((now - began) / 1000) +
+                                          " s.");
+    }
+    PITR_RETURN_IF_ERROR(Pause(pause));
+  }
+}
+
+}  // namespace pitr
