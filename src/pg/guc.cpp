@@ -6,6 +6,7 @@
 
 #include "core/store/open_store.h"
 #include "pg/boundary.h"
+#include "pg/guc_s3.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
@@ -186,7 +187,7 @@ Status CheckRecoverySettings(std::string_view value) {
 
 Settings CurrentSettings() {
   Settings settings;
-  settings.repository = Text(repository);
+  settings.repository = WithS3Settings(Text(repository));
   settings.archive_workers = archive_workers;
   settings.archive_look_ahead = archive_look_ahead;
   settings.compression_level = compression_level;
@@ -232,7 +233,8 @@ void DefineSettings(bool preloaded) {
                 &operation_lock_timeout, 30 * kMsPerSecond, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS);
   DefineText("pitr.recovery_settings", "Settings for recovering servers: \"name=value; ...\".",
              nullptr, &recovery_settings, PGC_SIGHUP, CheckRecoverySettingsHook);
-  DefineText("pitr.repository", "Folder of the repository; empty: nothing is archived.", nullptr,
+  DefineText("pitr.repository",
+             "Folder of the repository, or s3://bucket/prefix; empty: nothing is archived.", nullptr,
              &repository, PGC_SIGHUP, CheckRepositoryHook);
   DefineInteger("pitr.restore_workers", "Threads that lay out a data directory.", &restore_workers,
                 2, 1, 16);
@@ -249,6 +251,7 @@ void DefineSettings(bool preloaded) {
                 GUC_UNIT_MIN);
   DefineInteger("pitr.wal_read_ahead", "WAL that recovering servers fetch ahead.", &wal_read_ahead,
                 128 * kKbPerMb, 0, 4 * kKbPerMb * kKbPerMb, PGC_SIGHUP, GUC_UNIT_KB);
+  DefineS3Settings();
   MarkGUCPrefixReserved("pitr");
 }
 

@@ -12,7 +12,7 @@ enum class LogOperations { kNone, kChanges, kAll };
 
 // sql-surface.md 5. Texts are copies: the server's own move at each reload.
 struct Settings {
-  std::string repository;  // empty: off
+  std::string repository;  // empty: off; of s3:// with the settings for it as parameters
   int archive_workers = 0;
   int archive_look_ahead = 0;  // segments
   int compression_level = 0;

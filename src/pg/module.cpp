@@ -3,8 +3,10 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/store/http.h"
 #include "pg/exchange.h"
 #include "pg/guc.h"
+#include "pg/interrupts.h"
 #include "pg/shmem.h"
 #include "pg/version.h"
 #include "pg/workers.h"
@@ -29,6 +31,7 @@ PGDLLEXPORT void _PG_init(void);
 void _PG_init(void) {
   const bool preloaded = process_shared_preload_libraries_in_progress;
   pitr::pg::DefineSettings(preloaded);
+  pitr::SetHttpCancel(&pitr::pg::ServerCancel());
   if (!preloaded || IsStagingServer()) {
     return;
   }

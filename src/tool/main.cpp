@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "core/base/fault.h"
+#include "core/store/http.h"
 #include "tool/commands.h"
 #include "tool/exit_codes.h"
+#include "tool/signals.h"
 
 namespace pitr::tool {
 
@@ -55,6 +57,7 @@ constexpr char kUsage[] =
     "The server also starts: pitr job, pitr guard. For tests: pitr fault-points.\n";
 
 int Run(int argc, char** argv) {
+  SetHttpCancel(&CancelOfProcess());
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.empty()) {
     std::fputs(kUsage, stderr);
