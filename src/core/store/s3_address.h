@@ -15,10 +15,12 @@ enum class S3Encryption { kNone, kAes256, kKms };
 
 struct S3Address {
   std::string bucket;
-  std::string prefix;    // "" or "a/b/": ends in a slash
-  std::string endpoint;  // "https://host[:port]"; empty in the text: https://s3.<region>.amazonaws.com
+  std::string prefix;  // "" or "a/b/": ends in a slash
+  std::string
+      endpoint;  // "https://host[:port]"; empty in the text: https://s3.<region>.amazonaws.com
   std::string region = "us-east-1";
-  S3UrlStyle url_style = S3UrlStyle::kAuto;  // auto: virtual for amazonaws.com, path elsewhere and for bucket names with dots
+  S3UrlStyle url_style = S3UrlStyle::
+      kAuto;  // auto: virtual for amazonaws.com, path elsewhere and for bucket names with dots
   S3CredentialSource credentials = S3CredentialSource::kAuto;
   std::string credentials_file;
   std::string storage_class, kms_key_id;

@@ -2,6 +2,7 @@
 // https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,11 +23,11 @@ struct S3Credentials {
 
 struct S3RequestToSign {
   std::string method;
-  std::string host;   // with the port where it is not the scheme's default
-  std::string path;   // canonical: UriEncode(..., false), begins with "/"
+  std::string host;  // with the port where it is not the scheme's default
+  std::string path;  // canonical: UriEncode(..., false), begins with "/"
   std::vector<std::pair<std::string, std::string>> query;  // not encoded
-  HttpHeaders headers;                                     // content-type and x-amz-*: all are signed
-  std::string payload_hash;                                // hex SHA-256 of the body
+  HttpHeaders headers;       // all are signed: content-type, range, x-amz-*
+  std::string payload_hash;  // hex SHA-256 of the body
 };
 
 // Every byte but A-Za-z0-9-_.~ as upper-case %XX; "/" too unless it is a path.
@@ -35,8 +36,8 @@ std::string UriEncode(std::string_view text, bool encode_slash);
 std::string CanonicalQuery(std::vector<std::pair<std::string, std::string>> query);
 std::string Sha256Hex(ByteView bytes);
 
-// The request's headers with x-amz-date, x-amz-content-sha256, x-amz-security-token (if any) and Authorization added.
-// "Host" is not among them: the transport sends it.
+// The request's headers with x-amz-date, x-amz-content-sha256, x-amz-security-token (if any) and Authorization added; they
+// take the place of headers of these names. "Host" is not among them: the transport sends it.
 HttpHeaders SignS3(const S3RequestToSign& request, const S3Credentials& credentials,
                    const std::string& region, Timestamp now);
 
