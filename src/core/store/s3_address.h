@@ -2,7 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/base/result.h"
 #include "core/store/http.h"
@@ -31,11 +35,24 @@ struct S3Address {
 
 // Parameters: endpoint region url_style credentials credentials_file ca_file proxy storage_class server_side_encryption kms_key_id
 // connect_timeout idle_timeout request_timeout retry_time (milliseconds) connections; mode is let pass (required, best_effort).
-// Values are percent-encoded. kInvalidArgument names the part that is wrong, with a hint; a user name or password in the address or the
-// endpoint is refused without being repeated.
+// The prefix and values are percent-encoded ("+" is no blank); an empty value is the built-in default. kInvalidArgument names the
+// part that is wrong, with a hint, and repeats no value: a secret may have got into any of them. A user name or password in the
+// address, the endpoint or the proxy is refused.
 Result<S3Address> ParseS3Address(const std::string& address);
 
-// With parameters that the address itself does not have added at the end; what it has wins. For the server's settings.
+// "https://host" or "https://host:port" in lower case: what stands before the path of each request and, without the scheme, in its
+// "Host" header. https when no scheme is given; the scheme's own port is left out, as the transport leaves it out of that header.
+// Nothing when it is no endpoint, or has a path or a user name.
+std::optional<std::string> NormalEndpoint(std::string_view text);
+
+// https://host/bucket/key, or https://bucket.host/key.
+bool UsesPathStyle(const S3Address& address);
+
+// The part of Amazon's host names behind the region: "amazonaws.com", or China's.
+std::string_view AmazonDomain(const std::string& region);
+
+// With parameters that the address itself does not have added at the end; what it has wins, if only an empty value. Defaults
+// without value are left out, and so is everything for an address that is not s3://. For the server's settings.
 std::string AddS3Defaults(const std::string& address,
                           const std::vector<std::pair<std::string, std::string>>& defaults);
 

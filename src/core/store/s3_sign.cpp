@@ -107,6 +107,15 @@ bool IsUnreserved(char c) {
          c == '_' || c == '.' || c == '~';
 }
 
+// -1 for what is no digit.
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') {
+    return c - '0';
+  }
+  const char lower = static_cast<char>(c | 0x20);
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
 bool IsOurs(const std::string& name) {
   return name == "x-amz-date" || name == "x-amz-content-sha256" || name == "x-amz-security-token" ||
          name == "authorization" || name == "host";
@@ -127,6 +136,24 @@ std::string UriEncode(std::string_view text, bool encode_slash) {
     }
   }
   return encoded;
+}
+
+std::optional<std::string> UriDecode(std::string_view text) {
+  std::string decoded;
+  for (std::size_t i = 0; i < text.size(); i++) {
+    if (text[i] != '%') {
+      decoded.push_back(text[i]);
+      continue;
+    }
+    const int high = i + 2 < text.size() ? HexValue(text[i + 1]) : -1;
+    const int low = high >= 0 ? HexValue(text[i + 2]) : -1;
+    if (low < 0) {
+      return std::nullopt;
+    }
+    decoded.push_back(static_cast<char>(high << 4 | low));
+    i += 2;
+  }
+  return decoded;
 }
 
 std::string CanonicalQuery(std::vector<std::pair<std::string, std::string>> query) {

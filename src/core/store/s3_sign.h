@@ -32,6 +32,8 @@ struct S3RequestToSign {
 
 // Every byte but A-Za-z0-9-_.~ as upper-case %XX; "/" too unless it is a path.
 std::string UriEncode(std::string_view text, bool encode_slash);
+// The reverse, of any escaped byte; nothing for a "%" without two digits behind it. "+" stays as it is.
+std::optional<std::string> UriDecode(std::string_view text);
 // Sorted, encoded, "name=value" joined by "&": what is signed and what is sent.
 std::string CanonicalQuery(std::vector<std::pair<std::string, std::string>> query);
 std::string Sha256Hex(ByteView bytes);

@@ -2,8 +2,10 @@
 // below never descends further than the documents are deep, whatever is nested in them.
 #include "core/store/s3_xml.h"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
+#include <optional>
 #include <pugixml.hpp>
 
 namespace pitr {
@@ -155,33 +157,14 @@ Result<pugi::xml_node> ParseRoot(std::string_view body, std::string_view name,
   return root;
 }
 
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') {
-    return c - '0';
-  }
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 // As forms are decoded: S3 writes a blank of a key as "+".
 bool UrlDecode(std::string* text) {
-  std::string decoded;
-  for (std::size_t i = 0; i < text->size(); i++) {
-    const char c = (*text)[i];
-    if (c == '%') {
-      const int high = i + 2 < text->size() ? HexValue((*text)[i + 1]) : -1;
-      const int low = high >= 0 ? HexValue((*text)[i + 2]) : -1;
-      if (low < 0) {
-        return false;
-      }
-      decoded.push_back(static_cast<char>(high << 4 | low));
-      i += 2;
-    } else {
-      decoded.push_back(c == '+' ? ' ' : c);
-    }
+  std::replace(text->begin(), text->end(), '+', ' ');
+  std::optional<std::string> decoded = UriDecode(*text);
+  if (decoded) {
+    *text = *std::move(decoded);
   }
-  *text = std::move(decoded);
-  return true;
+  return decoded.has_value();
 }
 
 // Reads the members of one answer; keys are decoded as the answer says.

@@ -112,6 +112,18 @@ TEST(S3Sign, EncodesEveryByteButTheUnreservedOnes) {
   EXPECT_EQ(UriEncode("a/../b/./c", false), "a/../b/./c");
 }
 
+TEST(S3Sign, DecodesWhatItEncodes) {
+  std::string all;
+  for (int byte = 0; byte < 256; byte++) {
+    all.push_back(static_cast<char>(byte));
+  }
+  EXPECT_EQ(UriDecode(UriEncode(all, true)), all);
+  EXPECT_EQ(UriDecode("a+b%2f%C3%a9"), "a+b/\xc3\xa9");
+  for (const std::string bad : {"%", "%4", "%4g", "%g4", "a%", "%%41", "%-1", "%+1"}) {
+    EXPECT_FALSE(UriDecode(bad).has_value()) << bad;
+  }
+}
+
 TEST(S3Sign, QueriesAreSortedAfterEncodingAndKeepEmptyValues) {
   EXPECT_EQ(CanonicalQuery({}), "");
   EXPECT_EQ(CanonicalQuery({{"uploads", ""}}), "uploads=");
