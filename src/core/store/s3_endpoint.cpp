@@ -1,8 +1,8 @@
 // Where requests go: scheme, host and port in one form, so that what is signed as "host" is what the transport sends.
+#include "core/store/s3_address.h"
+
 #include <algorithm>
 #include <charconv>
-
-#include "core/store/s3_address.h"
 
 namespace pitr {
 
