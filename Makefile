@@ -59,7 +59,7 @@ SERVER_CPPFLAGS := $(patsubst -I%,-isystem %,$(filter-out -I. -I$(srcdir) -I./ -
 PG_FLAGS := $(COMMON_FLAGS) $(SERVER_CPPFLAGS) \
 	$(if $(filter 15,$(MAJOR)),'-DPGDLLEXPORT=__attribute__((visibility("default")))')
 
-CORE_LIBS := -lzstd -lxxhash -lpugixml -lcrypto
+CORE_LIBS := -lzstd -lxxhash -lpugixml -lcurl -lcrypto
 TOOL_LIBS := -L$(libdir) -lpq $(CORE_LIBS) -pthread
 
 # -- what is built -------------------------------------------------------------------------------------------------------

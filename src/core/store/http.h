@@ -28,8 +28,9 @@ struct HttpRequest {
   std::string method;  // GET, HEAD, PUT, POST, DELETE
   // Sent exactly as it stands: path and query are encoded already.
   std::string url;
-  HttpHeaders headers;  // complete: the client adds Content-Length and nothing else (no Expect, no default Content-Type)
-  ByteView body;        // must live until Perform returns
+  HttpHeaders
+      headers;  // complete: the client adds Content-Length and nothing else (no Expect, no default Content-Type)
+  ByteView body;                          // must live until Perform returns
   std::uint64_t max_response = 1U << 20;  // a longer body is kLimit
 };
 
