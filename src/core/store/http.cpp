@@ -157,4 +157,9 @@ Result<std::unique_ptr<HttpClient>> HttpClient::Create(const HttpOptions& option
 
 void SetHttpCancel(const CancelToken* token) { g_cancel.store(token, std::memory_order_release); }
 
+bool IsHttpCancelled() {
+  const CancelToken* token = g_cancel.load(std::memory_order_acquire);
+  return token != nullptr && token->IsCancelled();
+}
+
 }  // namespace pitr

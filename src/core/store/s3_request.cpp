@@ -17,6 +17,7 @@ namespace {
 constexpr std::int64_t kFirstPauseMs = 100, kLastPauseMs = 20000;
 constexpr std::int64_t kSliceMs = 50;             // of a pause: how soon a cancel is seen
 constexpr std::int64_t kLongestRetryAfterS = 300;  // what a server may ask for
+constexpr std::uint64_t kMaxErrorText = 64U << 10;
 constexpr std::string_view kAmazon = ".amazonaws.com";
 
 bool Contains(const std::vector<int>& list, int status) {
@@ -171,8 +172,14 @@ Result<HttpResponse> S3Client::Attempt(const S3Request& request, const S3Credent
   }
   http.headers = SignS3(signing, credentials, address_.region, SystemClock().Now());
   http.body = request.body;
-  http.max_response = request.max_response;
-  return http_->Perform(http);
+  // An error's text comes in the place of the body that the caller has bounded.
+  http.max_response = std::max(request.max_response, kMaxErrorText);
+  PITR_ASSIGN_OR_RETURN(HttpResponse response, http_->Perform(http));
+  if (response.status < 300 && response.body.size() > request.max_response) {
+    return Status(Code::kLimit, "object \"" + request.name + "\" is larger than " +
+                                    std::to_string(request.max_response) + " bytes");
+  }
+  return response;
 }
 
 Result<S3Answer> S3Client::Perform(const S3Request& request) {
