@@ -234,8 +234,8 @@ void DefineSettings(bool preloaded) {
   DefineText("pitr.recovery_settings", "Settings for recovering servers: \"name=value; ...\".",
              nullptr, &recovery_settings, PGC_SIGHUP, CheckRecoverySettingsHook);
   DefineText("pitr.repository",
-             "Folder of the repository, or s3://bucket/prefix; empty: nothing is archived.", nullptr,
-             &repository, PGC_SIGHUP, CheckRepositoryHook);
+             "Folder of the repository, or s3://bucket/prefix; empty: nothing is archived.",
+             nullptr, &repository, PGC_SIGHUP, CheckRepositoryHook);
   DefineInteger("pitr.restore_workers", "Threads that lay out a data directory.", &restore_workers,
                 2, 1, 16);
   DefineInteger("pitr.snapshot_compression_level", "Compression of snapshots; 0: none.",

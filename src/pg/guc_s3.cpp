@@ -35,8 +35,8 @@ constexpr config_enum_entry kUrlStyles[] = {
     {"auto", 0, false}, {"path", 1, false}, {"virtual", 2, false}, {nullptr, 0, false}};
 constexpr config_enum_entry kEncryptions[] = {
     {"none", 0, false}, {"aes256", 1, false}, {"kms", 2, false}, {nullptr, 0, false}};
-constexpr config_enum_entry kCredentials[] = {{"auto", 0, false},        {"file", 1, false},
-                                              {"environment", 2, false}, {"instance", 3, false},
+constexpr config_enum_entry kCredentials[] = {{"auto", 0, false},         {"file", 1, false},
+                                              {"environment", 2, false},  {"instance", 3, false},
                                               {"web_identity", 4, false}, {nullptr, 0, false}};
 
 constexpr int kSecond = 1000;
@@ -95,11 +95,13 @@ void DefineS3Settings() {
 std::string WithS3Settings(const std::string& address) {
   if (!address.starts_with("s3://")) return address;
   std::vector<std::pair<std::string, std::string>> defaults;
-  const std::pair<const char*, const char*> texts[] = {
-      {"endpoint", endpoint},           {"region", region},
-      {"ca_file", ca_file},             {"proxy", proxy},
-      {"storage_class", storage_class}, {"kms_key_id", kms_key_id},
-      {"credentials_file", credentials_file}};
+  const std::pair<const char*, const char*> texts[] = {{"endpoint", endpoint},
+                                                       {"region", region},
+                                                       {"ca_file", ca_file},
+                                                       {"proxy", proxy},
+                                                       {"storage_class", storage_class},
+                                                       {"kms_key_id", kms_key_id},
+                                                       {"credentials_file", credentials_file}};
   for (const auto& [name, value] : texts) {
     if (value != nullptr && value[0] != '\0') defaults.emplace_back(name, value);
   }

@@ -15,7 +15,7 @@ namespace pitr {
 namespace {
 
 constexpr std::int64_t kFirstPauseMs = 100, kLastPauseMs = 20000;
-constexpr std::int64_t kSliceMs = 50;             // of a pause: how soon a cancel is seen
+constexpr std::int64_t kSliceMs = 50;              // of a pause: how soon a cancel is seen
 constexpr std::int64_t kLongestRetryAfterS = 300;  // what a server may ask for
 constexpr std::uint64_t kMaxErrorText = 64U << 10;
 constexpr std::string_view kAmazon = ".amazonaws.com";
@@ -106,8 +106,8 @@ Code CodeOf(const HttpResponse& response, const S3Error& error) {
 
 Status StatusOf(const HttpResponse& response, const std::string& what) {
   const S3Error error = ParseS3Error(AsText(response.body));
-  std::string message = "could not " + what + ": the server answered " +
-                        std::to_string(response.status);
+  std::string message =
+      "could not " + what + ": the server answered " + std::to_string(response.status);
   if (!error.code.empty()) {
     message += " " + error.code;
   }
@@ -183,8 +183,9 @@ Result<HttpResponse> S3Client::Attempt(const S3Request& request, const S3Credent
 }
 
 Result<S3Answer> S3Client::Perform(const S3Request& request) {
-  const std::string what = request.method + (request.is_bucket ? " of bucket \"" + address_.bucket + "\""
-                                                               : " object \"" + request.name + "\"") +
+  const std::string what = request.method +
+                           (request.is_bucket ? " of bucket \"" + address_.bucket + "\""
+                                              : " object \"" + request.name + "\"") +
                            " in " + Describe();
   const std::int64_t began = SystemClock().MonotonicMillis();
   Backoff backoff(kFirstPauseMs, kLastPauseMs, static_cast<std::uint64_t>(began));

@@ -68,17 +68,15 @@ Result<Bytes> S3Store::Get(const std::string& name, std::uint64_t max_size) {
   return GetPart(name, "", max_size);
 }
 
-Result<Bytes> S3Store::GetRange(const std::string& name, std::uint64_t offset,
-                                std::uint64_t size) {
+Result<Bytes> S3Store::GetRange(const std::string& name, std::uint64_t offset, std::uint64_t size) {
   PITR_RETURN_IF_ERROR(local::CheckObjectName(name));
   if (size == 0 || offset >= kMaxObject) {
     PITR_RETURN_IF_ERROR(Stat(name).status());
     return Bytes();
   }
   const std::uint64_t length = std::min(size, kMaxObject - offset);
-  return GetPart(name,
-                 "bytes=" + std::to_string(offset) + "-" + std::to_string(offset + length - 1),
-                 length);
+  return GetPart(
+      name, "bytes=" + std::to_string(offset) + "-" + std::to_string(offset + length - 1), length);
 }
 
 Result<Bytes> S3Store::GetSuffix(const std::string& name, std::uint64_t size) {
@@ -193,8 +191,7 @@ Status S3Store::Remove(const std::string& name) {
   request.method = "DELETE";
   request.name = name;
   Result<S3Answer> answer = client_->Perform(request);
-  return answer.ok() || answer.status().code() == Code::kNotFound ? Status::Ok()
-                                                                  : answer.status();
+  return answer.ok() || answer.status().code() == Code::kNotFound ? Status::Ok() : answer.status();
 }
 
 Status S3Store::CollectAbandoned(std::int64_t age_seconds) {

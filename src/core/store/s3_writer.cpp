@@ -74,9 +74,8 @@ class S3Writer final : public ObjectWriter {
   }
 
   Status Taken() const {
-    return Status(Code::kAlreadyExists,
-                  "object \"" + name_ + "\" is already in repository \"" + client_->Describe() +
-                      "\"");
+    return Status(Code::kAlreadyExists, "object \"" + name_ + "\" is already in repository \"" +
+                                            client_->Describe() + "\"");
   }
 
   // Whether the object under this name is the one that this writer sent.

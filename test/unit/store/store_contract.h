@@ -32,8 +32,7 @@ using StoreMaker = std::unique_ptr<StorePlace> (*)();
 
 class StoreContract : public testing::TestWithParam<StoreMaker> {
  protected:
-  StoreContract()
-      : place_(GetParam()()), store_(place_ == nullptr ? nullptr : place_->Open()) {}
+  StoreContract() : place_(GetParam()()), store_(place_ == nullptr ? nullptr : place_->Open()) {}
   void SetUp() override {
     if (store_ == nullptr) GTEST_SKIP() << "its server is not there";
   }

@@ -63,10 +63,9 @@ std::unique_ptr<StorePlace> MakeS3() {
 
 std::unique_ptr<StorePlace> MakeS3Tls() {
   const std::string endpoint = Environment("PITR_TEST_S3_TLS_ENDPOINT");
-  return endpoint.empty()
-             ? nullptr
-             : std::make_unique<S3Place>("&url_style=virtual&endpoint=" + endpoint +
-                                         "&ca_file=" + Environment("PITR_TEST_S3_CA"));
+  return endpoint.empty() ? nullptr
+                          : std::make_unique<S3Place>("&url_style=virtual&endpoint=" + endpoint +
+                                                      "&ca_file=" + Environment("PITR_TEST_S3_CA"));
 }
 
 template <typename Place>
