@@ -131,7 +131,7 @@ class Transfer {
   const HttpConnection::Job& job_;
   const bool is_repeatable_;
   curl_slist* headers_ = nullptr;
-  bool is_attached_ = false, may_repeat_ = false;
+  bool is_attached_ = false, may_repeat_ = false, is_head_whole_ = false;
   HttpResponse response_;
   Stop stop_ = Stop::kNone;
   int attempts_ = 0;  // requests sent by libcurl; the second is its own repetition
@@ -150,8 +150,15 @@ std::size_t Transfer::OnHead(char* data, std::size_t, std::size_t size, void* us
     self->stop_ = Stop::kHeadTooLong;
     return 0;
   }
+  const std::string_view line(data, size);
+  if (line.starts_with("HTTP/")) {
+    self->is_head_whole_ = false;  // another may come after a 100 Continue
+  } else if (self->is_head_whole_) {
+    return size;  // behind a chunked body: nobody asked for it
+  }
+  self->is_head_whole_ = line == "\r\n" || line == "\n";
   try {
-    AddHeadLine({data, size}, &self->response_);
+    AddHeadLine(line, &self->response_);
   } catch (const std::exception&) {
     self->stop_ = Stop::kNoMemory;
     return 0;
@@ -357,6 +364,10 @@ Status Transfer::Conclude() {
   if (code != CURLE_OK) {
     may_repeat_ = EndedUnanswered(code) && IsHarmlessAgain();
     return Explain(code);
+  }
+  if (!is_head_whole_) {  // libcurl takes the end of the connection for the end of the headers
+    return Status(Code::kUnavailable, "connection to \"" + job_.server +
+                                          "\" was lost: it ended within the headers of an answer");
   }
   long status = 0;
   curl_easy_getinfo(handles_->easy, CURLINFO_RESPONSE_CODE, &status);
