@@ -18,7 +18,6 @@ constexpr std::int64_t kFirstPauseMs = 100, kLastPauseMs = 20000;
 constexpr std::int64_t kSliceMs = 50;              // of a pause: how soon a cancel is seen
 constexpr std::int64_t kLongestRetryAfterS = 300;  // what a server may ask for
 constexpr std::uint64_t kMaxErrorText = 64U << 10;
-constexpr std::string_view kAmazon = ".amazonaws.com";
 
 bool Contains(const std::vector<int>& list, int status) {
   return std::find(list.begin(), list.end(), status) != list.end();
@@ -130,16 +129,12 @@ S3Client::S3Client(S3Address address, std::unique_ptr<HttpClient> http,
     : address_(std::move(address)), http_(std::move(http)), credentials_(std::move(credentials)) {
   std::string endpoint = address_.endpoint;
   if (endpoint.empty()) {
-    endpoint = "https://s3." + address_.region + std::string(kAmazon);
+    endpoint = "https://s3." + address_.region + "." + std::string(AmazonDomain(address_.region));
   }
   const std::size_t slashes = endpoint.find("://");
   scheme_ = endpoint.substr(0, slashes);
   host_ = endpoint.substr(slashes + 3);
-  const std::string name = host_.substr(0, host_.find(':'));
-  // A wildcard certificate covers one label, so a bucket with a dot in its name does not fit one.
-  virtual_style_ = address_.url_style == S3UrlStyle::kVirtual ||
-                   (address_.url_style == S3UrlStyle::kAuto && name.ends_with(kAmazon) &&
-                    address_.bucket.find('.') == std::string::npos);
+  virtual_style_ = !UsesPathStyle(address_);
   if (virtual_style_) {
     host_ = address_.bucket + "." + host_;
   }
