@@ -28,8 +28,8 @@ struct HttpRequest {
   std::string method;  // GET, HEAD, PUT, POST, DELETE
   // Sent exactly as it stands: path and query are encoded already.
   std::string url;
-  HttpHeaders
-      headers;  // complete: the client adds Content-Length and nothing else (no Expect, no default Content-Type)
+  // Complete: the client adds Content-Length, and Host where it is missing (no Expect, no default Content-Type).
+  HttpHeaders headers;
   ByteView body;                          // must live until Perform returns
   std::uint64_t max_response = 1U << 20;  // a longer body is kLimit
 };
@@ -51,7 +51,9 @@ class HttpClient {
   // Any answer with a status line is OK, a 500 as well; redirects are not followed. Thread-safe; connections are kept and used again.
   // kUnavailable: no connection, TLS refused, time limit, connection lost or body shorter than announced (the message names
   // host and cause, never a header). kCancelled within 250 ms after the token says so. kLimit: the body is too long.
-  // No retries here: a request may have been carried out although its answer was lost.
+  // No retries here: a request may have been carried out although its answer was lost. The one exception is a kept connection
+  // that ends under a request before a byte of the answer: then it goes out once more on a new one if it is a GET or HEAD, a
+  // PUT or DELETE without a condition (they set a state, twice as well as once), or if its body had not gone out whole.
   virtual Result<HttpResponse> Perform(const HttpRequest& request) = 0;
 };
 
