@@ -188,11 +188,11 @@ TEST(Http, AKeptConnectionThatWasClosedMeanwhileIsReplaced) {
   for (int i = 0; i < 5; i++) {
     EXPECT_EQ(Get(client.get(), server.Url("/")).status, 200);
     // A conditional request, too: it is not sent before the end of the connection is seen.
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    server.AwaitNoneOpen();
     EXPECT_EQ(Ask(client.get(), MakeRequest("PUT", server.Url("/"), "x", {{"If-None-Match", "*"}}))
                   .status,
               200);
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    server.AwaitNoneOpen();
   }
   EXPECT_EQ(server.requests().size(), 10U);
 }

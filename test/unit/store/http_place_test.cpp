@@ -134,7 +134,7 @@ TEST(Http, ATlsConnectionThatWasClosedMeanwhileIsReplaced) {
   const std::unique_ptr<HttpClient> client = MakeClient(WithCa(tls.ca_file()));
   for (int i = 0; i < 4; i++) {
     EXPECT_EQ(Ask(client.get(), MakeRequest("POST", tls.server().Url("/"), "x")).status, 200);
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    tls.server().AwaitNoneOpen();
   }
   EXPECT_EQ(tls.server().requests().size(), 4U);
 }
@@ -265,6 +265,7 @@ TEST(Http, ALookupThatHangsEndsAtItsLimitAndByACancel) {
 std::atomic<int> g_signals{0};
 
 TEST(Http, SignalsArriveWhileARequestWaitsAndTheMaskIsAsBefore) {
+  g_signals = 0;
   struct sigaction action = {}, old_action = {};
   action.sa_handler = [](int) { g_signals++; };
   ASSERT_EQ(::sigaction(SIGUSR1, &action, &old_action), 0);

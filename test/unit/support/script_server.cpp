@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <mutex>
 #include <thread>
@@ -237,6 +238,10 @@ class ScriptServer::Impl {
     const std::lock_guard lock(mutex_);
     return most_;
   }
+  int open() const {
+    const std::lock_guard lock(mutex_);
+    return open_;
+  }
 
  private:
   void Accept() {
@@ -401,6 +406,11 @@ std::string ScriptServer::Url(std::string_view target) const {
 std::vector<ScriptRequest> ScriptServer::requests() const { return impl_->requests(); }
 int ScriptServer::connections() const { return impl_->connections(); }
 int ScriptServer::most_at_once() const { return impl_->most_at_once(); }
+void ScriptServer::AwaitNoneOpen() const {
+  while (impl_->open() > 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
 
 FullPort::FullPort() {
   sockets_.push_back(Listen(0, 0, &port_));

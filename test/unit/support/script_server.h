@@ -75,8 +75,9 @@ class ScriptServer {
   std::string Url(std::string_view target) const;
   // Those whose head was read, in order; `body` as far as it was read when they were answered.
   std::vector<ScriptRequest> requests() const;
-  int connections() const;   // accepted so far
-  int most_at_once() const;  // of connections open at a time
+  int connections() const;     // accepted so far
+  int most_at_once() const;    // of connections open at a time
+  void AwaitNoneOpen() const;  // all connections so far have been closed by this side
 
  private:
   class Impl;
