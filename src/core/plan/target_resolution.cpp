@@ -244,6 +244,22 @@ Result<ResolvedTarget> FollowName(PlanningView* view, const PlanRequest& request
   return ChooseCandidate(*view, candidates, request.point);
 }
 
+// The state that a deleted line showed is part of the current line as well: nothing was committed on it between the fork and then.
+Result<bool> IsShared(PlanningView* view, const PlanRequest& request, const BranchId& deleted) {
+  if (view->branches().FindId(deleted) == nullptr) {
+    return false;
+  }
+  PITR_ASSIGN_OR_RETURN(const LineHistory* self, view->Line(request.self));
+  const Result<ResolvedTarget> mine = OnLine(*view, *self, request.point, request.inclusive);
+  const Result<const LineHistory*> line = view->Line(deleted);
+  if (!mine.ok() || !line.ok()) {
+    return false;
+  }
+  const Result<ResolvedTarget> theirs = OnLine(*view, **line, request.point, request.inclusive);
+  return theirs.ok() && theirs->start == mine->start && theirs->end == mine->end &&
+         (*line)->WriterAt(theirs->start).branch.id == self->WriterAt(mine->start).branch.id;
+}
+
 }  // namespace
 
 Status PlanningView::ReadSnapshots() {
@@ -306,6 +322,11 @@ Result<ResolvedTarget> ResolveTarget(PlanningView* view, const PlanRequest& requ
     id = LineShownAt(view->branches(), id, point.time);
     const Branch* shown = view->branches().FindId(id);
     if (shown == nullptr || shown->deleted_at.has_value()) {
+      PITR_ASSIGN_OR_RETURN(const bool is_shared, IsShared(view, request, id));
+      if (is_shared) {
+        PITR_ASSIGN_OR_RETURN(*line_out, view->Line(request.self));
+        return OnLine(*view, **line_out, point, request.inclusive);
+      }
       return Status(Code::kOutsideWindow, FormatTime(point.time) + " lies on branch \"" +
                                               (shown == nullptr ? id : shown->name) +
                                               "\", which was deleted")

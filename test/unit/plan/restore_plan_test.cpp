@@ -666,6 +666,11 @@ TEST_F(RestorePlanTest, ADeletedLineIsNamedAndNotUsed) {
   EXPECT_EQ(status.code(), Code::kOutsideWindow);
   EXPECT_NE(status.message().find("main_old_1"), std::string::npos);
   EXPECT_EQ(LastXid(make.BareTime(b, At(120))), a1.xid);
+  // Nothing was committed between the fork and then: the present line holds that state as well.
+  const RestorePlan shared = Planned(make.BareTime(b, At(20)));
+  EXPECT_EQ(shared.line, b.id);
+  EXPECT_EQ(shared.owner, a.id);
+  EXPECT_EQ(shared.record_start, a1.start);
 }
 
 TEST_F(RestorePlanTest, ABranchIsRestoredFromItsParentsSnapshots) {
