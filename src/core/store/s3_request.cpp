@@ -127,10 +127,7 @@ Result<std::unique_ptr<S3Client>> S3Client::Create(const S3Address& address) {
 S3Client::S3Client(S3Address address, std::unique_ptr<HttpClient> http,
                    std::unique_ptr<S3CredentialProvider> credentials)
     : address_(std::move(address)), http_(std::move(http)), credentials_(std::move(credentials)) {
-  std::string endpoint = address_.endpoint;
-  if (endpoint.empty()) {
-    endpoint = "https://s3." + address_.region + "." + std::string(AmazonDomain(address_.region));
-  }
+  const std::string& endpoint = address_.endpoint;
   const std::size_t slashes = endpoint.find("://");
   scheme_ = endpoint.substr(0, slashes);
   host_ = endpoint.substr(slashes + 3);
@@ -141,8 +138,7 @@ S3Client::S3Client(S3Address address, std::unique_ptr<HttpClient> http,
 }
 
 std::string S3Client::Describe() const {
-  return "s3://" + address_.bucket + "/" + address_.prefix +
-         (address_.endpoint.empty() ? "" : " (" + address_.endpoint + ")");
+  return "s3://" + address_.bucket + "/" + address_.prefix + " (" + address_.endpoint + ")";
 }
 
 Result<HttpResponse> S3Client::Attempt(const S3Request& request, const S3Credentials& credentials) {

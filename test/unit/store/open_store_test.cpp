@@ -17,12 +17,18 @@ TEST(OpenStore, AnAbsolutePathIsAFolder) {
 }
 
 TEST(OpenStore, OtherAddressesAreRefusedWithoutLookingAtAnything) {
-  for (const std::string address : {"", "relative", "./x", "file:///x", "S3://b/p", "/a\nb"}) {
+  for (const std::string address :
+       {"", "relative", "./x", "file:///x", "S3://b/p", "/a\nb", "s3://", "s3://b/p?nonsense=1"}) {
     EXPECT_EQ(CheckStoreAddress(address).code(), Code::kInvalidArgument) << address;
     EXPECT_EQ(OpenStore(address).status().code(), Code::kInvalidArgument) << address;
   }
-  EXPECT_EQ(CheckStoreAddress("s3://bucket/prefix").code(), Code::kUnsupported);
-  EXPECT_EQ(OpenStore("s3://bucket/prefix").status().code(), Code::kUnsupported);
+}
+
+TEST(OpenStore, AnS3AddressIsABucketAndAPrefix) {
+  EXPECT_TRUE(CheckStoreAddress("s3://bucket/prefix?region=eu-central-1").ok());
+  Result<std::unique_ptr<ObjectStore>> store = OpenStore("s3://bucket/prefix");
+  ASSERT_TRUE(store.ok()) << store.status().ToString();
+  EXPECT_NE((*store)->Describe().find("s3://bucket/prefix"), std::string::npos);
 }
 
 TEST(OpenStore, AnAbsentFolderIsNeverMade) {

@@ -46,13 +46,12 @@ TEST(S3Request, ABucketsQueryIsSentCanonically) {
 TEST(S3Request, VirtualStyleHasTheBucketInTheHost) {
   FakeS3 s3;
   s3.answers.push_back(Answer(200));
-  S3Address address;
-  address.bucket = "b";
-  address.region = "eu-west-1";
-  S3Client client(address, std::make_unique<FakeHttp>(&s3.answers, &s3.asked),
+  Result<S3Address> address = ParseS3Address("s3://buck/?region=eu-west-1");
+  ASSERT_TRUE(address.ok()) << address.status().ToString();
+  S3Client client(*address, std::make_unique<FakeHttp>(&s3.answers, &s3.asked),
                   std::make_unique<FixedCredentials>(&s3.forgotten));
   ASSERT_TRUE(client.Perform(GetOf("x")).ok());
-  EXPECT_EQ(s3.asked[0].url, "https://b.s3.eu-west-1.amazonaws.com/x");
+  EXPECT_EQ(s3.asked[0].url, "https://buck.s3.eu-west-1.amazonaws.com/x");
 }
 
 TEST(S3Request, WhatMayPassIsTriedAgain) {
