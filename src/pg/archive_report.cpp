@@ -53,9 +53,11 @@ void RecordFailure(const std::string& name, FailureScope scope, const Status& st
     if (archive.failing_code == 0) {
       archive.failing_since = now;
       archive.failing_count = 0;
+      archive.failing_told = 0;
     }
-    tell = archive.failing_code != static_cast<std::int32_t>(status.code()) ||
-           now - archive.failing_told_at >= kReminderMicros;
+    const std::uint64_t bit = std::uint64_t{1} << static_cast<unsigned>(status.code());
+    tell = (archive.failing_told & bit) == 0 || now - archive.failing_told_at >= kReminderMicros;
+    archive.failing_told |= bit;
     archive.failing_code = static_cast<std::int32_t>(status.code());
     if (scope == FailureScope::kFile) {
       CopyText(name, archive.failing_file, sizeof archive.failing_file);

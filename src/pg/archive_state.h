@@ -51,6 +51,8 @@ struct ArchiveShared {
   std::int32_t failing_code;
   std::int64_t failing_since, failing_told_at;
   std::uint64_t failing_count;
+  std::uint64_t
+      failing_told;  // a bit for each code that was logged since: processes that see it differently take turns
   char failing_file[kWalNameSize];  // not empty: the failure is of that file alone
 
   // Files that waited when somebody looked last: decides the compression level.
