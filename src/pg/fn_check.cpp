@@ -1,6 +1,8 @@
 // pitr_check: is everything in place, proven by a round trip of a restore point through the repository.
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "core/base/file.h"
 #include "core/base/hash.h"
 #include "core/repo/layout.h"
@@ -140,7 +142,9 @@ Status CompareSegment(const WalReader& reader, const Written& written) {
                 "the index of segment " + BaseName(path) + " does not name the restore point");
 }
 
-Status RoundTrip(const Session& session, std::int64_t timeout_micros, std::string* detail) {
+// `end` becomes the restore point's position; unset on a standby, which cannot write one.
+Status RoundTrip(const Session& session, std::int64_t timeout_micros, Lsn* end,
+                 std::string* detail) {
   if (InRecovery()) {
     *detail = "not on a standby";
     return Status::Ok();
@@ -166,18 +170,30 @@ Status RoundTrip(const Session& session, std::int64_t timeout_micros, std::strin
     Nap();
   }
   PITR_RETURN_IF_ERROR(CompareSegment(reader, written));
+  *end = written.end;
   *detail = "restore point at " + written.end.ToString() + " read back after " +
             std::to_string(SystemClock().MonotonicMillis() - began) + " ms";
   return Status::Ok();
 }
 
-Status CheckSnapshots(const Session& session, std::string* detail) {
+// Is there a snapshot, and does archived WAL lead from it to `end`, what was just written (when valid)?
+Status CheckHistory(const Session& session, Lsn end, std::string* detail) {
   PITR_ASSIGN_OR_RETURN(
       const std::vector<WindowRow> window,
       RestoreWindow(session.repo.get(), session.branches, session.identity.branch_id));
   if (window.empty()) {
     return Wrong("there is no snapshot to restore from",
                  "SELECT * FROM pitr_create_snapshot() takes one.");
+  }
+  Lsn newest;
+  for (const WindowRow& row : window) {
+    if (row.line_id == session.identity.branch_id) newest = std::max(newest, row.latest_lsn);
+  }
+  if (end.valid() && newest < end) {
+    return Wrong("WAL is missing behind " + newest.ToString() +
+                     ": what was written later cannot be restored",
+                 "SELECT * FROM pitr_create_snapshot() begins a new stretch of history;"
+                 " pitr_verify() names the WAL that is missing.");
   }
   *detail = std::to_string(window.size()) + " reachable stretches of history";
   return Status::Ok();
@@ -203,11 +219,12 @@ Result<Datum> Check(FunctionCallInfo fcinfo) {
   detail.clear();
   status = CheckSpace(session->repo.get(), &detail);
   rows.Add("space", status, detail);
+  Lsn end;
   if (settings.ok()) {
-    status = RoundTrip(*session, timeout, &detail);
+    status = RoundTrip(*session, timeout, &end, &detail);
     rows.Add("archive round trip", status, detail);
   }
-  status = CheckSnapshots(*session, &detail);
+  status = CheckHistory(*session, end, &detail);
   rows.Add("snapshots", status, detail);
   return builder.Finish();
 }

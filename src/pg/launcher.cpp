@@ -5,6 +5,7 @@
 
 #include "core/base/backoff.h"
 #include "core/base/clock.h"
+#include "pg/archive_forgotten.h"
 #include "pg/archive_report.h"
 #include "pg/archive_ship.h"
 #include "pg/boundary.h"
@@ -12,6 +13,7 @@
 #include "pg/identity.h"
 #include "pg/launcher_duties.h"
 #include "pg/log.h"
+#include "pg/server_facts.h"
 #include "pg/shmem.h"
 #include "pg/workers.h"
 #include "pg/postgres_headers.h"
@@ -49,6 +51,7 @@ class Launcher {
   void Close();
   void Tell(const Status& status);
   void KeepArchiveWorkers();
+  void RemindArchiver();
   void NudgeArchiver();
 
   std::string address_;
@@ -60,6 +63,7 @@ class Launcher {
   std::int64_t failures_ = 0;
   std::int64_t archiver_looked_at_ = 0, workers_started_at_ = 0;
   std::uint64_t archived_count_ = 0;
+  bool reminded_ = false;
 };
 
 Status Launcher::Open() {
@@ -122,6 +126,15 @@ void Launcher::KeepArchiveWorkers() {
   }
 }
 
+// Once, when the server has started: see archive_forgotten.h.
+void Launcher::RemindArchiver() {
+  if (reminded_ || !HasRepositorySetting() || !IsArchivingHere() || InRecovery()) {
+    return;
+  }
+  RemindArchiverOfForgottenWal();
+  reminded_ = true;
+}
+
 // When files wait and none was confirmed for a while.
 void Launcher::NudgeArchiver() {
   if (Now() - archiver_looked_at_ < kLookAtArchiverMs || !HasRepositorySetting() ||
@@ -144,6 +157,7 @@ void Launcher::NudgeArchiver() {
 
 void Launcher::Tick() {
   KeepArchiveWorkers();
+  RemindArchiver();
   NudgeArchiver();
   if (!HasRepositorySetting()) {
     Close();
