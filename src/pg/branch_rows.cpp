@@ -22,21 +22,6 @@ std::string ConnectionText() {
          " port=" + std::to_string(PostPortNumber);
 }
 
-void WriteWindow(RowBuilder* rows, const Session& session, const Branch& branch, bool with_window) {
-  std::optional<Timestamp> first, last;
-  if (with_window) {
-    const Result<std::vector<WindowRow>> window =
-        RestoreWindow(session.repo.get(), session.branches, branch.id);
-    if (window.ok()) {
-      for (const WindowRow& row : *window) {
-        if (row.earliest_time && (!first || *row.earliest_time < *first)) first = row.earliest_time;
-        if (row.latest_time && (!last || *row.latest_time > *last)) last = row.latest_time;
-      }
-    }
-  }
-  rows->TimeOrNull(first).TimeOrNull(last);
-}
-
 std::string NameOf(const BranchSet& branches, const std::optional<BranchId>& id) {
   const Branch* branch = id ? branches.FindId(*id) : nullptr;
   return branch == nullptr ? std::string() : branch->name;
@@ -44,8 +29,25 @@ std::string NameOf(const BranchSet& branches, const std::optional<BranchId>& id)
 
 }  // namespace
 
+Result<BranchWindow> WindowOf(const Session& session, const Branch& branch) {
+  BranchWindow found;
+  const Result<std::vector<WindowRow>> window =
+      RestoreWindow(session.repo.get(), session.branches, branch.id);
+  if (!window.ok() && window.status().code() == Code::kUnavailable) return window.status();
+  for (std::size_t i = 0; window.ok() && i < window->size(); i++) {
+    const WindowRow& row = (*window)[i];
+    if (row.earliest_time && (!found.first || *row.earliest_time < *found.first)) {
+      found.first = row.earliest_time;
+    }
+    if (row.latest_time && (!found.last || *row.latest_time > *found.last)) {
+      found.last = row.latest_time;
+    }
+  }
+  return found;
+}
+
 void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& branch,
-                    bool with_window) {
+                    const BranchWindow& window) {
   const bool is_self = branch.id == session.identity.branch_id;
   rows->Text(branch.name)
       .Text(branch.id)
@@ -70,7 +72,7 @@ void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& bran
                            ? std::optional<std::int64_t>(*branch.ttl_seconds * 1000000)
                            : std::nullopt);
   rows->TimeOrNull(branch.deleted_at);
-  WriteWindow(rows, session, branch, with_window);
+  rows->TimeOrNull(window.first).TimeOrNull(window.last);
   rows->TextOrNull(std::string_view(branch.created_by));
   rows->EndRow();
 }

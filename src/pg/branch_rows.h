@@ -7,9 +7,17 @@
 
 namespace pitr::pg {
 
-// With the restore window of each branch when `with_window` (reads the repository).
+// The earliest and the latest moment of a branch that can be restored, as far as there is one.
+struct BranchWindow {
+  std::optional<Timestamp> first, last;
+};
+// Reads the repository. Fails only when that cannot be reached; damage is for the functions that restore.
+Result<BranchWindow> WindowOf(const Session& session, const Branch& branch);
+
 void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& branch,
-                    bool with_window);
+                    const BranchWindow& window);
+// Where the columns stand that tell a row's branch and its window.
+inline constexpr std::size_t kBranchIdColumn = 1, kWindowColumn = 22;
 
 // What the catalogue knows about a snapshot beyond its manifest.
 struct SnapshotFlags {

@@ -34,8 +34,10 @@ Result<Datum> Rename(FunctionCallInfo fcinfo, const std::string& branch,
   PITR_RETURN_IF_ERROR(AuditDone(session.repo.get(), new_name, "pitr_rename_branch",
                                  Quoted(old_name) + ", " + Quoted(new_name)));
   PITR_ASSIGN_OR_RETURN(session.branches, ReadBranches(session.repo.get()));
+  const Branch& renamed = *session.branches.FindId(id);
+  const Result<BranchWindow> window = WindowOf(session, renamed);
   RowBuilder rows(fcinfo);
-  WriteBranchRow(&rows, session, *session.branches.FindId(id), true);
+  WriteBranchRow(&rows, session, renamed, window.ok() ? *window : BranchWindow());
   return rows.Finish();
 }
 

@@ -1,15 +1,17 @@
-// The functions behind the views. They answer from memory when the repository cannot be used: then only the rows that memory
-// holds, and pitr_status says why.
+// The functions behind the views. They wait for the network a second at most. When the repository cannot be used they answer from memory,
+// or with what they answered last (view_cache.h), and pitr_status says why.
 #include <algorithm>
 
 #include "core/base/file.h"
 #include "core/repo/manifest.h"
+#include "core/store/http.h"
 #include "pg/boundary.h"
 #include "pg/branch_rows.h"
 #include "pg/operation.h"
 #include "pg/server_facts.h"
 #include "pg/session.h"
 #include "pg/shmem.h"
+#include "pg/view_cache.h"
 #include "pg/postgres_headers.h"
 
 namespace pitr::pg {
@@ -18,12 +20,31 @@ namespace {
 
 constexpr std::size_t kRecords = 500;
 
-Result<Datum> Branches(FunctionCallInfo fcinfo) {
+// A window as it was when pitr_branches was last answered whole.
+BranchWindow KeptWindow(const std::optional<KeptView>& kept, const BranchId& id) {
+  const auto time = [](const Json& value) {
+    return value.is_number_integer()
+               ? std::optional<Timestamp>(Timestamp{value.get<std::int64_t>()})
+               : std::nullopt;
+  };
+  for (std::size_t i = 0; kept && i < kept->rows.size(); i++) {
+    const Json& row = kept->rows[i];
+    if (row.is_array() && row.size() > kWindowColumn + 1 && row[kBranchIdColumn] == id) {
+      return {time(row[kWindowColumn]), time(row[kWindowColumn + 1])};
+    }
+  }
+  return {};
+}
+
+// Branches are as they are now even when there was no time left to find every window.
+Status BranchRows(RowBuilder* rows) {
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
-  RowBuilder rows(fcinfo);
-  for (const Branch& branch : session.branches.branches)
-    WriteBranchRow(&rows, session, branch, true);
-  return rows.Finish();
+  for (const Branch& branch : session.branches.branches) {
+    const Result<BranchWindow> window = WindowOf(session, branch);
+    WriteBranchRow(rows, session, branch,
+                   window.ok() ? *window : KeptWindow(LoadView("branches"), branch.id));
+  }
+  return Status::Ok();
 }
 
 // Snapshots that are being taken or failed have no manifest: their operations stand in for them.
@@ -43,55 +64,60 @@ void WriteUnfinishedSnapshots(RowBuilder* rows, const Session& session) {
   }
 }
 
-Result<Datum> Snapshots(FunctionCallInfo fcinfo) {
+Status SnapshotRows(RowBuilder* rows) {
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
   PITR_ASSIGN_OR_RETURN(const std::vector<ManifestHead> heads,
                         ListSnapshots(session.repo.get(), nullptr));
   PITR_ASSIGN_OR_RETURN(const Json flags, ReadSnapshotFlags(session.repo.get()));
-  RowBuilder rows(fcinfo);
   for (const ManifestHead& head : heads)
-    WriteSnapshotRow(&rows, session, head, FlagsOf(flags, head.manifest.id));
-  WriteUnfinishedSnapshots(&rows, session);
-  return rows.Finish();
+    WriteSnapshotRow(rows, session, head, FlagsOf(flags, head.manifest.id));
+  WriteUnfinishedSnapshots(rows, session);
+  return Status::Ok();
 }
 
+bool IsInMemory(const std::vector<OperationSlot>& slots, const std::string& id) {
+  return std::any_of(slots.begin(), slots.end(),
+                     [&](const OperationSlot& slot) { return id == slot.id; });
+}
+
+// Those that memory has are newer there.
+Result<std::vector<OperationRecord>> RecordedOperations() {
+  const HttpTimeLimit limit(kViewTimeMs);
+  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  return ReadOperations(session.repo.get(), kRecords);
+}
+
+// Works without the repository, then as far as memory goes back.
 Result<Datum> Operations(FunctionCallInfo fcinfo) {
   PITR_RETURN_IF_ERROR(RequireShared());
   const std::vector<OperationSlot> slots = AllOperations();
   RowBuilder rows(fcinfo);
-  Status problem;
-  if (const std::optional<Session> session = TryOpenSession(&problem)) {
-    PITR_ASSIGN_OR_RETURN(const std::vector<OperationRecord> records,
-                          ReadOperations(session->repo.get(), kRecords));
-    for (const OperationRecord& record : records) {
-      const bool in_memory =
-          std::any_of(slots.begin(), slots.end(),
-                      [&](const OperationSlot& slot) { return record.id == slot.id; });
-      if (!in_memory) WriteOperationRow(&rows, record, 0);
-    }
+  const Result<std::vector<OperationRecord>> records = RecordedOperations();
+  for (std::size_t i = 0; records.ok() && i < records->size(); i++) {
+    const OperationRecord& record = (*records)[i];
+    if (!IsInMemory(slots, record.id)) WriteOperationRow(&rows, record, 0);
   }
   for (const OperationSlot& slot : slots)
     WriteOperationRow(&rows, RecordOfSlot(slot), slot.worker_pid);
   return rows.Finish();
 }
 
-Result<Datum> Audit(FunctionCallInfo fcinfo) {
+Status AuditRows(RowBuilder* rows) {
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
   PITR_ASSIGN_OR_RETURN(const std::vector<AuditRecord> records,
                         ReadAudit(session.repo.get(), kRecords));
-  RowBuilder rows(fcinfo);
   for (const AuditRecord& record : records) {
-    rows.Time(record.at).Text(record.role_name);
+    rows->Time(record.at).Text(record.role_name);
     if (record.client_addr.empty()) {
-      rows.Null();
+      rows->Null();
     } else {
-      rows.Input(record.client_addr);
+      rows->Input(record.client_addr);
     }
-    rows.Text(record.branch).Text(record.function).Text(record.arguments);
-    rows.TextOrNull(std::string_view(record.operation_id)).Text(record.outcome);
-    rows.TextOrNull(std::string_view(record.sqlstate)).EndRow();
+    rows->Text(record.branch).Text(record.function).Text(record.arguments);
+    rows->TextOrNull(std::string_view(record.operation_id)).Text(record.outcome);
+    rows->TextOrNull(std::string_view(record.sqlstate)).EndRow();
   }
-  return rows.Finish();
+  return Status::Ok();
 }
 
 struct Backlog {
@@ -173,33 +199,28 @@ void LookAtArchive(Health* health, const Backlog& backlog) {
   }
 }
 
-void LookAtRepository(Health* health) {
-  Status problem;
-  const std::optional<Session> session = TryOpenSession(&problem);
-  if (!session) {
-    health->problem = problem.message();
-    health->hint = problem.hint();
-    return;
-  }
-  const Result<std::vector<WindowRow>> window =
-      RestoreWindow(session->repo.get(), session->branches, session->identity.branch_id);
-  if (window.ok()) {
-    for (const WindowRow& row : *window) {
-      health->can_restore = true;
-      if (row.earliest_time &&
-          (!health->window_start || *row.earliest_time < *health->window_start)) {
-        health->window_start = row.earliest_time;
-      }
-      if (row.latest_time && (!health->window_end || *row.latest_time > *health->window_end)) {
-        health->window_end = row.latest_time;
-      }
+Status LookAtRepository(Health* health) {
+  const HttpTimeLimit limit(kViewTimeMs);
+  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  PITR_ASSIGN_OR_RETURN(
+      const std::vector<WindowRow> window,
+      RestoreWindow(session.repo.get(), session.branches, session.identity.branch_id));
+  for (const WindowRow& row : window) {
+    health->can_restore = true;
+    if (row.earliest_time &&
+        (!health->window_start || *row.earliest_time < *health->window_start)) {
+      health->window_start = row.earliest_time;
+    }
+    if (row.latest_time && (!health->window_end || *row.latest_time > *health->window_end)) {
+      health->window_end = row.latest_time;
     }
   }
-  const Result<std::vector<ManifestHead>> heads = ListSnapshots(session->repo.get(), nullptr);
-  if (heads.ok() && !heads->empty()) health->last_snapshot = heads->back().manifest.finished_at;
-  const Result<Json> flags = ReadSnapshotFlags(session->repo.get());
-  for (std::size_t i = 0; heads.ok() && flags.ok() && i < heads->size(); i++) {
-    const SnapshotFlags one = FlagsOf(*flags, (*heads)[i].manifest.id);
+  PITR_ASSIGN_OR_RETURN(const std::vector<ManifestHead> heads,
+                        ListSnapshots(session.repo.get(), nullptr));
+  if (!heads.empty()) health->last_snapshot = heads.back().manifest.finished_at;
+  PITR_ASSIGN_OR_RETURN(const Json flags, ReadSnapshotFlags(session.repo.get()));
+  for (const ManifestHead& head : heads) {
+    const SnapshotFlags one = FlagsOf(flags, head.manifest.id);
     if (one.verified_at && (!health->last_verified || *one.verified_at > *health->last_verified)) {
       health->last_verified = one.verified_at;
     }
@@ -209,6 +230,44 @@ void LookAtRepository(Health* health) {
     health->hint =
         "The first one is taken by itself; SELECT * FROM pitr_create_snapshot() takes one now.";
   }
+  return Status::Ok();
+}
+
+// How long what was seen last stands for what is.
+constexpr std::int64_t kStillTrue = 60 * 1000000LL;
+
+// The members of Health that only the repository knows, in one row.
+std::vector<std::optional<Timestamp>*> KeptTimes(Health* health) {
+  return {&health->window_start, &health->window_end, &health->last_snapshot,
+          &health->last_verified};
+}
+
+void KeepHealth(Health* health, Timestamp now) {
+  Json times = Json::array();
+  for (const std::optional<Timestamp>* time : KeptTimes(health))
+    times.push_back(*time ? Json((*time)->micros) : Json());
+  times.push_back(health->can_restore);
+  KeepView("status", Json::array({times}), now);
+}
+
+// What it was when it was last seen. A repository that only answers too slowly has not lost it all at once.
+Timestamp RecallHealth(Health* health, const Status& problem, Timestamp now) {
+  health->problem = problem.message();
+  health->hint = problem.hint();
+  const std::optional<KeptView> kept = LoadView("status");
+  const std::vector<std::optional<Timestamp>*> times = KeptTimes(health);
+  health->can_restore = false;
+  if (!kept || kept->rows.size() != 1 || kept->rows[0].size() != times.size() + 1) return now;
+  health->can_restore = problem.code() == Code::kUnavailable &&
+                        now.micros - kept->as_of.micros < kStillTrue &&
+                        kept->rows[0][times.size()] == true;
+  for (std::size_t i = 0; i < times.size(); i++) {
+    const Json& value = kept->rows[0][i];
+    *times[i] = value.is_number_integer()
+                    ? std::optional<Timestamp>(Timestamp{value.get<std::int64_t>()})
+                    : std::nullopt;
+  }
+  return kept->as_of;
 }
 
 Result<Datum> StatusRow(FunctionCallInfo fcinfo) {
@@ -216,8 +275,14 @@ Result<Datum> StatusRow(FunctionCallInfo fcinfo) {
   const Backlog backlog = CountBacklog();
   Health health;
   LookAtArchive(&health, backlog);
-  LookAtRepository(&health);
   const Timestamp now = SystemClock().Now();
+  Timestamp as_of = now;
+  const Status status = LookAtRepository(&health);
+  if (status.ok()) {
+    KeepHealth(&health, now);
+  } else {
+    as_of = RecallHealth(&health, status, now);
+  }
   RowBuilder rows(fcinfo);
   rows.Bool(health.can_restore).TimeOrNull(health.window_start).TimeOrNull(health.window_end);
   rows.IntervalOrNull(health.window_end
@@ -228,7 +293,7 @@ Result<Datum> StatusRow(FunctionCallInfo fcinfo) {
       .Int8(backlog.bytes)
       .TimeOrNull(health.last_snapshot);
   rows.TimeOrNull(health.last_verified).Null().TextOrNull(std::string_view(health.problem));
-  rows.TextOrNull(std::string_view(health.hint)).Time(now).EndRow();
+  rows.TextOrNull(std::string_view(health.hint)).Time(as_of).EndRow();
   return rows.Finish();
 }
 
@@ -260,8 +325,14 @@ Result<Datum> Errors(FunctionCallInfo fcinfo) {
 
 PITR_FUNCTION(pitr_internal_status) { return pitr::pg::StatusRow(fcinfo); }
 PITR_FUNCTION(pitr_internal_archive) { return pitr::pg::Archive(fcinfo); }
-PITR_FUNCTION(pitr_internal_branches) { return pitr::pg::Branches(fcinfo); }
-PITR_FUNCTION(pitr_internal_snapshots) { return pitr::pg::Snapshots(fcinfo); }
+PITR_FUNCTION(pitr_internal_branches) {
+  return pitr::pg::RowsOrKept(fcinfo, "branches", pitr::pg::BranchRows);
+}
+PITR_FUNCTION(pitr_internal_snapshots) {
+  return pitr::pg::RowsOrKept(fcinfo, "snapshots", pitr::pg::SnapshotRows);
+}
 PITR_FUNCTION(pitr_internal_operations) { return pitr::pg::Operations(fcinfo); }
-PITR_FUNCTION(pitr_internal_audit) { return pitr::pg::Audit(fcinfo); }
+PITR_FUNCTION(pitr_internal_audit) {
+  return pitr::pg::RowsOrKept(fcinfo, "audit", pitr::pg::AuditRows);
+}
 PITR_FUNCTION(pitr_internal_errors) { return pitr::pg::Errors(fcinfo); }

@@ -297,6 +297,13 @@ RowBuilder& RowBuilder::Input(const std::string& text) {
 
 void RowBuilder::EndRow() {
   static_assert(sizeof(bool) == sizeof(char));
+  if (keeps_) {
+    Json row = Json::array();
+    for (int column = 0; column < column_count_; column++) {
+      row.push_back(KeptValue(column));
+    }
+    kept_.push_back(std::move(row));
+  }
   Call([&] {
     ReturnSetInfo* info = ResultInfo(fcinfo_);
     tuplestore_putvalues(info->setResult, info->setDesc, values_.data(),
@@ -305,6 +312,107 @@ void RowBuilder::EndRow() {
   });
   nulls_.assign(nulls_.size(), 1);
   column_ = 0;
+}
+
+void RowBuilder::Clear() {
+  Call([&] {
+    tuplestore_clear(ResultInfo(fcinfo_)->setResult);
+    MemoryContextReset(row_context_);
+  });
+  nulls_.assign(nulls_.size(), 1);
+  column_ = 0;
+  kept_ = Json::array();
+  status_ = Status::Ok();
+}
+
+Json RowBuilder::KeptValue(int column) const {
+  const auto index = static_cast<std::size_t>(column);
+  if (nulls_[index] != 0) {
+    return nullptr;
+  }
+  const Datum value = values_[index];
+  switch (TupleDescAttr(ResultInfo(fcinfo_)->setDesc, column)->atttypid) {
+    case INT8OID:
+      return DatumGetInt64(value);
+    case INT4OID:
+      return DatumGetInt32(value);
+    case BOOLOID:
+      return DatumGetBool(value);
+    case PG_LSNOID:
+      return DatumGetLSN(value);
+    case TIMESTAMPTZOID:
+      return FromPostgresTime(DatumGetTimestampTz(value)).micros;
+    case INTERVALOID:
+      return reinterpret_cast<const ::Interval*>(DatumGetPointer(value))->time;
+    case TEXTOID: {
+      const Span span = Call([&] { return TextSpan(value); });
+      return span.Copy();
+    }
+    default: {
+      const char* text = Call([&] {
+        Oid function;
+        bool is_varlena;
+        getTypeOutputInfo(TupleDescAttr(ResultInfo(fcinfo_)->setDesc, column)->atttypid, &function,
+                          &is_varlena);
+        return OidOutputFunctionCall(function, value);
+      });
+      return std::string(text);
+    }
+  }
+}
+
+bool RowBuilder::PutKept(const Json& value) {
+  if (value.is_null()) {
+    Null();
+    return true;
+  }
+  const Oid type = TupleDescAttr(ResultInfo(fcinfo_)->setDesc, column_)->atttypid;
+  const bool is_number = type == INT8OID || type == INT4OID || type == PG_LSNOID ||
+                         type == TIMESTAMPTZOID || type == INTERVALOID;
+  if (is_number ? !value.is_number_integer()
+                : (type == BOOLOID ? !value.is_boolean() : !value.is_string())) {
+    return false;
+  }
+  switch (type) {
+    case INT8OID:
+      Int8(value.get<std::int64_t>());
+      return true;
+    case INT4OID:
+      Int4(value.get<std::int32_t>());
+      return true;
+    case BOOLOID:
+      Bool(value.get<bool>());
+      return true;
+    case PG_LSNOID:
+      Lsn(pitr::Lsn{value.get<std::uint64_t>()});
+      return true;
+    case TIMESTAMPTZOID:
+      Time(Timestamp{value.get<std::int64_t>()});
+      return true;
+    case INTERVALOID:
+      this->Interval(value.get<std::int64_t>());
+      return true;
+    case TEXTOID:
+      Text(value.get<std::string>());
+      return true;
+    default:
+      Input(value.get<std::string>());
+      return true;
+  }
+}
+
+bool RowBuilder::AddKept(const Json& row) {
+  bool fits = row.is_array() && row.size() == static_cast<std::size_t>(column_count_);
+  for (std::size_t i = 0; fits && i < row.size(); i++) {
+    fits = PutKept(row[i]);
+  }
+  if (!fits) {
+    nulls_.assign(nulls_.size(), 1);
+    column_ = 0;
+    return false;
+  }
+  EndRow();
+  return true;
 }
 
 Result<Datum> RowBuilder::Finish() {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/base/clock.h"
+#include "core/base/json.h"
 #include "core/base/result.h"
 #include "core/types/lsn.h"
 #include "pg/boundary.h"
@@ -67,11 +68,22 @@ class RowBuilder {
   RowBuilder& Input(const std::string& text);
   void EndRow();
 
+  // Rows from here on are kept as well, as arrays of JSON. REQUIRES: columns of text, bigint, integer, boolean, pg_lsn,
+  // timestamptz, interval, inet.
+  void KeepRows() { keeps_ = true; }
+  const Json& kept() const { return kept_; }
+  // Forgets every row that was given.
+  void Clear();
+  // A row of kept() of the same function. False, and no row, when it does not fit the columns.
+  bool AddKept(const Json& row);
+
   Result<Datum> Finish();
 
  private:
   bool Takes(Oid type);
   void Put(Datum value);
+  Json KeptValue(int column) const;
+  bool PutKept(const Json& value);
 
   FunctionCallInfo fcinfo_;
   MemoryContext row_context_ = nullptr;  // child of the caller's: goes with it at an error
@@ -79,6 +91,8 @@ class RowBuilder {
   std::vector<char> nulls_;  // bool for each column; vector<bool> has no array inside
   int column_ = 0;
   int column_count_ = 0;
+  bool keeps_ = false;
+  Json kept_ = Json::array();
   Status status_;
 };
 

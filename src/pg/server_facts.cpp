@@ -54,6 +54,8 @@ Result<std::string> RealDataDirectory() {
   return path;
 }
 
+std::string CacheDirectory() { return JoinPath(JoinPath(DataDirectory(), "pitr"), "cache"); }
+
 std::string BinDirectory() { return DirectoryName(my_exec_path); }
 
 std::string PitrProgram() { return JoinPath(BinDirectory(), "pitr"); }

@@ -15,6 +15,8 @@ namespace pitr::pg {
 RootIdentity ServerIdentity();
 std::string DataDirectory();              // as the server writes it (absolute)
 Result<std::string> RealDataDirectory();  // symlinks resolved
+// <data directory>/pitr/cache: what may be forgotten at any time; in no snapshot.
+std::string CacheDirectory();
 std::string BinDirectory();
 std::string PitrProgram();  // <bin directory>/pitr
 // pitr.branch_directory or "<real data directory>.pitr".

@@ -58,6 +58,7 @@ Result<Session> OpenSession() {
   }
   Session session;
   PITR_ASSIGN_OR_RETURN(session.repo, Repository::OpenAddress(address, false));
+  session.repo->set_cache_directory(CacheDirectory());
   Result<Identity> identity = LoadIdentity(DataDirectory());
   if (!identity.ok() && identity.status().code() == Code::kNotFound) {
     PITR_RETURN_IF_ERROR(CheckOurs(session.repo.get()));

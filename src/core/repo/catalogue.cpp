@@ -9,6 +9,7 @@
 #include "core/base/hash.h"
 #include "core/codec/envelope.h"
 #include "core/repo/layout.h"
+#include "core/repo/log_cache.h"
 
 namespace pitr {
 
@@ -136,6 +137,22 @@ Result<bool> IsInHistory(Repository* repo, std::string_view kind, std::uint64_t 
       .WithHint("Look whether the change was made, and try again.");
 }
 
+// What came behind log->newest.
+Status ReadNewer(Repository* repo, std::string_view kind, LogEntries* log) {
+  PITR_ASSIGN_OR_RETURN(const std::vector<std::uint64_t> numbers,
+                        NumbersAfter(repo, kind, log->newest));
+  for (const std::uint64_t number : numbers) {
+    Result<Json> entry = ReadNumber(repo, kind, number);
+    if (!entry.ok() && entry.status().code() == Code::kNotFound) {
+      continue;  // collected meanwhile
+    }
+    PITR_RETURN_IF_ERROR(entry.status());
+    log->newest = number;
+    log->entries.emplace_back(number, *std::move(entry));
+  }
+  return Status::Ok();
+}
+
 // Never fails an update that is durable: what stays is removed by the next one.
 void RemoveOld(Repository* repo, std::string_view kind, std::uint64_t newest) {
   if (newest <= kKept) {
@@ -202,22 +219,29 @@ Result<std::uint64_t> AppendLog(Repository* repo, std::string_view kind, const J
 }
 
 Result<std::vector<Json>> ReadLog(Repository* repo, std::string_view kind, std::size_t limit) {
+  const std::string& directory = repo->cache_directory();
+  LogEntries log;
+  if (!directory.empty()) {
+    log = LoadLogCache(directory, repo->id(), kind);
+    repo->SetNewestSeen(kind, log.newest);
+  }
   // The newest `limit` numbers, when all are there, lie above newest - limit; a log whose old entries were
   // collected has fewer, never more.
   PITR_ASSIGN_OR_RETURN(const std::uint64_t newest, NewestNumber(repo, kind));
   const std::uint64_t after = limit == 0 || newest <= limit ? 0 : newest - limit;
-  PITR_ASSIGN_OR_RETURN(std::vector<std::uint64_t> numbers, NumbersAfter(repo, kind, after));
-  if (limit != 0 && numbers.size() > limit) {
-    numbers.erase(numbers.begin(), numbers.end() - static_cast<std::ptrdiff_t>(limit));
+  if (log.newest == 0 || log.from > after || log.newest < after) {
+    log = LogEntries{after, after, {}};
   }
+  const bool has_more = newest > log.newest;
+  PITR_RETURN_IF_ERROR(ReadNewer(repo, kind, &log));
+  if (has_more && !directory.empty()) {
+    StoreLogCache(directory, repo->id(), kind, log);
+  }
+  const std::size_t skipped =
+      limit != 0 && log.entries.size() > limit ? log.entries.size() - limit : 0;
   std::vector<Json> entries;
-  for (const std::uint64_t number : numbers) {
-    Result<Json> entry = ReadNumber(repo, kind, number);
-    if (!entry.ok() && entry.status().code() == Code::kNotFound) {
-      continue;  // collected meanwhile
-    }
-    PITR_RETURN_IF_ERROR(entry.status());
-    entries.push_back(*std::move(entry));
+  for (std::size_t i = skipped; i < log.entries.size(); i++) {
+    entries.push_back(std::move(log.entries[i].second));
   }
   return entries;
 }

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
@@ -28,6 +29,10 @@ class Repository {
   const std::string& id() const { return id_; }
   std::string Describe() const { return store_->Describe(); }
 
+  // A local directory, made when it is needed, where entries of logs are kept (log_cache.h); empty: none.
+  void set_cache_directory(std::string directory) { cache_directory_ = std::move(directory); }
+  const std::string& cache_directory() const { return cache_directory_; }
+
   // The highest number of a catalogue kind that this object has seen, 0 for none: listings begin behind it. Never more
   // than what is there, since the newest number of a kind is never removed.
   std::uint64_t NewestSeen(std::string_view kind) const;
@@ -38,6 +43,7 @@ class Repository {
       : store_(std::move(store)), id_(std::move(id)) {}
   std::unique_ptr<ObjectStore> store_;
   std::string id_;
+  std::string cache_directory_;
   mutable std::mutex mutex_;  // of newest_: workers of the program share a repository
   std::map<std::string, std::uint64_t, std::less<>> newest_;
 };

@@ -4,9 +4,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <limits>
 #include <mutex>
 
 #include "core/base/clock.h"
@@ -20,6 +22,7 @@ namespace {
 constexpr std::chrono::milliseconds kPoolWait{50};
 
 std::atomic<const CancelToken*> g_cancel{nullptr};
+std::atomic<std::int64_t> g_time_limit_end{std::numeric_limits<std::int64_t>::max()};
 
 // Connections that wait for a request, and the count of those that have one. Belongs to one process.
 struct Pool {
@@ -100,7 +103,8 @@ class PooledClient final : public HttpClient {
   PooledClient& operator=(const PooledClient&) = delete;
 
   Result<HttpResponse> Perform(const HttpRequest& request) override {
-    const std::int64_t deadline = SystemClock().MonotonicMillis() + options_.request_timeout_ms;
+    const std::int64_t deadline =
+        std::min(SystemClock().MonotonicMillis() + options_.request_timeout_ms, HttpTimeLimitEnd());
     PITR_RETURN_IF_ERROR(CheckHttpRequest(request));
     PITR_ASSIGN_OR_RETURN(const std::string server, ServerOfUrl(request.url));
     const HttpConnection::Job job{options_, request, server, deadline};
@@ -139,13 +143,15 @@ class PooledClient final : public HttpClient {
 }  // namespace
 
 Status CheckCancelAndDeadline(const HttpConnection::Job& job) {
-  const CancelToken* const token = g_cancel.load(std::memory_order_acquire);
-  if (token != nullptr && token->IsCancelled()) {
+  if (IsHttpCancelled()) {
     return Status(Code::kCancelled, "request to \"" + job.server + "\" was cancelled");
   }
   if (SystemClock().MonotonicMillis() >= job.deadline_ms) {
-    return Status(Code::kUnavailable, "request to \"" + job.server + "\" was not finished within " +
-                                          std::to_string(job.options.request_timeout_ms) + " ms");
+    return Status(Code::kUnavailable,
+                  "request to \"" + job.server + "\" was not finished within " +
+                      (job.deadline_ms == HttpTimeLimitEnd()
+                           ? std::string("the time that its caller has")
+                           : std::to_string(job.options.request_timeout_ms) + " ms"));
   }
   return Status::Ok();
 }
@@ -156,6 +162,12 @@ Result<std::unique_ptr<HttpClient>> HttpClient::Create(const HttpOptions& option
 }
 
 void SetHttpCancel(const CancelToken* token) { g_cancel.store(token, std::memory_order_release); }
+
+HttpTimeLimit::HttpTimeLimit(std::int64_t milliseconds) : before_(HttpTimeLimitEnd()) {
+  g_time_limit_end = std::min(before_, SystemClock().MonotonicMillis() + milliseconds);
+}
+HttpTimeLimit::~HttpTimeLimit() { g_time_limit_end = before_; }
+std::int64_t HttpTimeLimitEnd() { return g_time_limit_end; }
 
 bool IsHttpCancelled() {
   const CancelToken* token = g_cancel.load(std::memory_order_acquire);

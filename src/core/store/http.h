@@ -61,4 +61,19 @@ class HttpClient {
 void SetHttpCancel(const CancelToken* token);
 bool IsHttpCancelled();  // for whoever pauses between requests
 
+// While one lives, no request of this process lasts, and none is tried again, beyond its end: for whoever must answer soon. A
+// second one inside can only shorten the time. Then requests are kUnavailable. Not for processes that use threads.
+class HttpTimeLimit {
+ public:
+  explicit HttpTimeLimit(std::int64_t milliseconds);
+  ~HttpTimeLimit();
+  HttpTimeLimit(const HttpTimeLimit&) = delete;
+  HttpTimeLimit& operator=(const HttpTimeLimit&) = delete;
+
+ private:
+  const std::int64_t before_;
+};
+std::int64_t
+HttpTimeLimitEnd();  // of the monotonic clock in ms; a time far away when there is none
+
 }  // namespace pitr

@@ -101,10 +101,9 @@ Code CodeOf(const HttpResponse& response, const S3Error& error) {
   return MayPass(response, error) ? Code::kUnavailable : Code::kIo;
 }
 
-}  // namespace
-
-Status StatusOf(const HttpResponse& response, const std::string& what) {
-  const S3Error error = ParseS3Error(AsText(response.body));
+// kNotFound only for NoSuchKey, kAlreadyExists for a failed If-None-Match, kDiskFull for quotas, kUnavailable for what may pass,
+// kUnsupported for 501, else kIo; with a hint where the cause is known (clock, region, keys, bucket).
+Status StatusOf(const HttpResponse& response, const S3Error& error, const std::string& what) {
   std::string message =
       "could not " + what + ": the server answered " + std::to_string(response.status);
   if (!error.code.empty()) {
@@ -116,6 +115,8 @@ Status StatusOf(const HttpResponse& response, const std::string& what) {
   }
   return std::move(status).WithHint(HintOf(error, response.status));
 }
+
+}  // namespace
 
 Result<std::unique_ptr<S3Client>> S3Client::Create(const S3Address& address) {
   PITR_ASSIGN_OR_RETURN(std::unique_ptr<HttpClient> http, HttpClient::Create(address.http));
@@ -195,7 +196,7 @@ Result<S3Answer> S3Client::Perform(const S3Request& request) {
         return answer;
       }
       const S3Error error = ParseS3Error(AsText(response->body));
-      status = StatusOf(*response, what);
+      status = StatusOf(*response, error, what);
       if (IsExpired(error) && !has_renewed) {
         has_renewed = true;
         credentials_->Forget();
@@ -216,7 +217,7 @@ Result<S3Answer> S3Client::Perform(const S3Request& request) {
     const std::int64_t now = SystemClock().MonotonicMillis();
     backoff.Failed(now);
     pause = std::max(pause, backoff.WaitMs(now));
-    if (now + pause - began > address_.retry_time_ms) {
+    if (now + pause > std::min(began + address_.retry_time_ms, HttpTimeLimitEnd())) {
       return std::move(status).WithDetail("Given up after " + std::to_string(backoff.failures()) +
                                           " attempts in " + std::to_string((now - began) / 1000) +
                                           " s.");

@@ -41,7 +41,8 @@ class S3Client {
 
   // Thread-safe. Tries again what may pass (no connection, time limits, 429, 500, 502, 503, 504, SlowDown, an expired token) with growing
   // pauses, or as long as the server asks for, until address().retry_time_ms is over: then one message with the number of attempts.
-  // kCancelled at once. Other errors: see StatusOf.
+  // kCancelled at once. kNotFound only for an object that is not there (NoSuchKey), kAlreadyExists for a failed If-None-Match,
+  // kDiskFull for quotas, kUnsupported for 501, else kIo.
   Result<S3Answer> Perform(const S3Request& request);
   const S3Address& address() const { return address_; }
   // "s3://bucket/prefix (https://endpoint)"
@@ -56,9 +57,5 @@ class S3Client {
   std::unique_ptr<HttpClient> http_;
   std::unique_ptr<S3CredentialProvider> credentials_;
 };
-
-// An answer that is no success: kNotFound only for NoSuchKey, kAlreadyExists for a failed If-None-Match, kDiskFull for quotas,
-// kUnavailable for what may pass, kUnsupported for 501, else kIo; with a hint where the cause is known (clock, region, keys, bucket).
-Status StatusOf(const HttpResponse& response, const std::string& what);
 
 }  // namespace pitr

@@ -1,0 +1,101 @@
+#include "pg/view_cache.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "core/base/file.h"
+#include "core/store/http.h"
+#include "pg/guc.h"
+#include "pg/log.h"
+#include "pg/server_facts.h"
+#include "pg/postgres_headers.h"
+
+namespace pitr::pg {
+
+namespace {
+
+constexpr std::int64_t kVersion = 1;
+constexpr std::size_t kMaxSize = 16U << 20;
+
+std::string PathOf(const char* view) {
+  return JoinPath(CacheDirectory(), std::string(view) + ".view.json");
+}
+
+// What is wrong with the place, not with the question.
+bool IsAway(Code code) {
+  return code == Code::kUnavailable || code == Code::kIo || code == Code::kNotFound ||
+         code == Code::kNotReady || code == Code::kPermission;
+}
+
+}  // namespace
+
+std::optional<KeptView> LoadView(const char* view) {
+  const Result<std::string> text = ReadTextFile(PathOf(view), kMaxSize);
+  if (!text.ok()) {
+    return std::nullopt;
+  }
+  const Result<Json> json = ParseJson(*text, "kept view", kMaxSize);
+  if (!json.ok()) {
+    return std::nullopt;
+  }
+  const Result<std::int64_t> version = JsonInt(*json, "version");
+  const Result<std::int64_t> as_of = JsonInt(*json, "as_of");
+  const Result<std::string> repository = JsonText(*json, "repository");
+  const Json* rows = JsonArray(*json, "rows");
+  if (!version.ok() || *version != kVersion || !as_of.ok() || rows == nullptr || !repository.ok() ||
+      *repository != CurrentSettings().repository) {
+    return std::nullopt;
+  }
+  return KeptView{{*as_of}, *rows};
+}
+
+void KeepView(const char* view, const Json& rows, Timestamp as_of) {
+  Json json;
+  json["version"] = kVersion;
+  json["as_of"] = as_of.micros;
+  json["repository"] = CurrentSettings().repository;
+  json["rows"] = rows;
+  const std::string path = PathOf(view);
+  const std::string fresh = path + "." + std::to_string(::getpid());
+  (void)::mkdir(CacheDirectory().c_str(), 0700);
+  Result<File> file = File::Open(fresh, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  if (!file.ok()) {
+    return;
+  }
+  const Status written = file->WriteAll(AsBytes(DumpJson(json)));
+  if (!written.ok() || std::rename(fresh.c_str(), path.c_str()) != 0) {
+    (void)::unlink(fresh.c_str());
+  }
+}
+
+Result<Datum> RowsOrKept(FunctionCallInfo fcinfo, const char* view,
+                         const std::function<Status(RowBuilder*)>& body) {
+  RowBuilder rows(fcinfo);
+  rows.KeepRows();
+  Status status;
+  {
+    const HttpTimeLimit limit(kViewTimeMs);
+    status = body(&rows);
+  }
+  if (status.ok()) {
+    KeepView(view, rows.kept(), SystemClock().Now());
+    return rows.Finish();
+  }
+  const std::optional<KeptView> kept =
+      IsAway(status.code()) ? LoadView(view) : std::optional<KeptView>();
+  if (!kept) {
+    return status;
+  }
+  rows.Clear();
+  for (const Json& row : kept->rows) {
+    (void)rows.AddKept(row);
+  }
+  LogQuietly(WARNING, "the repository cannot be used: rows as of " + FormatTime(kept->as_of, 0),
+             status.message(), status.hint());
+  return rows.Finish();
+}
+
+}  // namespace pitr::pg
