@@ -12,11 +12,13 @@
 #include "core/base/backoff.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
+#include "core/store/http.h"
 #include "pg/archive_report.h"
 #include "pg/archive_ship.h"
 #include "pg/boundary.h"
 #include "pg/guc.h"
 #include "pg/interrupts.h"
+#include "pg/last_round.h"
 #include "pg/log.h"
 #include "pg/shmem.h"
 #include "pg/version.h"
@@ -29,8 +31,6 @@ extern "C" {
 #else
 #include "postmaster/pgarch.h"
 #endif
-#include "catalog/pg_control.h"
-#include "common/controldata_utils.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 }
@@ -55,6 +55,7 @@ Archiver& MyArchiver() {
   static Archiver* archiver = nullptr;
   if (archiver == nullptr) {
     ReleaseClaimsAtExit();
+    SetHttpCancel(&ArchiverCancel());
     archiver = new Archiver;
   }
   return *archiver;
@@ -69,17 +70,7 @@ bool HasLauncher() {
   return pid != 0 && ::kill(pid, 0) == 0;
 }
 
-// The shutdown checkpoint is done, the server waits for this process alone. Only then is the control file so.
-bool IsLastRound() {
-  return !HasLauncher() && Call([] {
-    bool is_whole = false;
-    ControlFileData* control = get_controlfile(DataDir, &is_whole);
-    const bool is_shut_down = is_whole && (control->state == DB_SHUTDOWNED ||
-                                           control->state == DB_SHUTDOWNED_IN_RECOVERY);
-    pfree(control);
-    return is_shut_down;
-  });
-}
+bool IsLastRound() { return !HasLauncher() && IsShutDown(); }
 
 // The server read its list some time ago: a history file may be there by now, or a segment before one that is refused.
 bool OtherGoesFirst(const std::string& name) {
@@ -152,7 +143,7 @@ bool MakeDurable(Shipper* shipper, const std::string& name, const std::string& p
       case Shipper::Verdict::kBusy:
         break;
     }
-    if (ServerCancel().IsCancelled()) {
+    if (ArchiverCancel().IsCancelled()) {
       return false;
     }
     pg_usleep(kPollMicros);  // not on the latch, as above
