@@ -83,13 +83,6 @@ bool WriteSmall(int directory, const char* path, std::size_t size) {
 }
 
 // The intent of that directory names this exchange and has this state.
-bool IntentSays(int directory, const char* nonce, const char* state) {
-  if (ReadSmall(directory, "pitr/intent.json") <= 0) return false;
-  char wanted[64];
-  std::snprintf(wanted, sizeof wanted, "\"state\":\"%s\"", state);
-  return std::strstr(file_buffer, nonce) != nullptr && std::strstr(file_buffer, wanted) != nullptr;
-}
-
 // Copies what stands between the quotes after `"<member>":` in file_buffer, "" when it is not there.
 void CopyJsonText(const char* member, char* to, std::size_t size) {
   char quoted[64];
@@ -99,6 +92,14 @@ void CopyJsonText(const char* member, char* to, std::size_t size) {
   begin += std::strspn(begin, " :\t\n");
   begin += *begin == '"' ? 1 : 0;
   std::snprintf(to, size, "%.*s", static_cast<int>(std::strcspn(begin, "\"")), begin);
+}
+
+bool IntentSays(int directory, const char* nonce, const char* state) {
+  char nonce_there[64] = {}, state_there[32] = {};
+  if (ReadSmall(directory, "pitr/intent.json") <= 0) return false;
+  CopyJsonText("nonce", nonce_there, sizeof nonce_there);
+  CopyJsonText("state", state_there, sizeof state_there);
+  return std::strcmp(nonce_there, nonce) == 0 && std::strcmp(state_there, state) == 0;
 }
 
 // A postmaster that was started anew stands on the incoming directory of an exchange that nobody has confirmed: the one that

@@ -23,7 +23,7 @@ struct ExchangeShared {
   // Refuse new sessions (ClientAuthentication hook). Set by the operation worker before it scans for sessions;
   // also set while an exchange is not yet confirmed after it happened.
   bool refuse_sessions;
-  // Set by the launcher once the intent on disk says confirmed; read by the postmaster's callback.
+  // Set and read by the launcher: the intent on disk says confirmed, or there is none.
   bool confirmed;
   ExchangeOrder order;
 };

@@ -9,6 +9,8 @@
 #include <memory>
 #include <utility>
 
+#include "core/base/ascii.h"
+
 namespace pitr::tool {
 
 namespace {
@@ -30,12 +32,9 @@ struct ResultDeleter {
 };
 using PgResult = std::unique_ptr<PGresult, ResultDeleter>;
 
-std::string Trimmed(const char* text) {
-  std::string trimmed = text == nullptr ? "" : text;
-  while (!trimmed.empty() && (trimmed.back() == '\n' || trimmed.back() == ' ')) {
-    trimmed.pop_back();
-  }
-  return trimmed;
+std::string MessageOf(const pg_conn* conn) {
+  const char* const message = PQerrorMessage(conn);
+  return std::string(Trimmed(message == nullptr ? "" : message));
 }
 
 pg_conn* ConnectOnce(const ConnectTo& to, const std::string& user, const std::string& database) {
@@ -79,7 +78,7 @@ Status WaitForAnswer(pg_conn* conn, const CancelToken& cancel) {
     ready.events = POLLIN;
     const int answered = ::poll(&ready, 1, kCancelLookMs);
     if (answered > 0 && PQconsumeInput(conn) == 0) {
-      return Status(Code::kUnavailable, Trimmed(PQerrorMessage(conn)));
+      return Status(Code::kUnavailable, MessageOf(conn));
     }
   }
   return Status::Ok();
@@ -112,7 +111,7 @@ Result<Connection> Connection::Open(const ConnectTo& to) {
         return connection;
       }
       // 57P03: starting up; then no other name will do better. There is no SQLSTATE in PQerrorMessage, so the words decide.
-      const std::string message = Trimmed(PQerrorMessage(connection.conn_));
+      const std::string message = MessageOf(connection.conn_);
       if (PQstatus(connection.conn_) == CONNECTION_OK) {
         last = Status(Code::kNotReady, "role \"" + user + "\" is no superuser at that point");
       } else if (message.find("FATAL:  role ") != std::string::npos ||
@@ -137,7 +136,7 @@ Connection::~Connection() { PQfinish(conn_); }
 
 Result<std::vector<Row>> Connection::Query(const std::string& command, const CancelToken& cancel) {
   if (PQsendQuery(conn_, command.c_str()) == 0) {
-    return Status(Code::kUnavailable, Trimmed(PQerrorMessage(conn_)));
+    return Status(Code::kUnavailable, MessageOf(conn_));
   }
   std::vector<Row> rows;
   Status failed;
@@ -152,13 +151,11 @@ Result<std::vector<Row>> Connection::Query(const std::string& command, const Can
       rows = RowsOf(result.get());
     } else if (kind != PGRES_COMMAND_OK) {
       const char* message = PQresultErrorField(result.get(), PG_DIAG_MESSAGE_PRIMARY);
-      failed =
-          Status(Code::kInternal, message != nullptr ? message : Trimmed(PQerrorMessage(conn_)));
+      failed = Status(Code::kInternal, message != nullptr ? message : MessageOf(conn_));
     }
   }
   if (PQstatus(conn_) != CONNECTION_OK) {
-    return Status(Code::kUnavailable,
-                  failed.ok() ? Trimmed(PQerrorMessage(conn_)) : failed.message());
+    return Status(Code::kUnavailable, failed.ok() ? MessageOf(conn_) : failed.message());
   }
   if (!failed.ok()) {
     return failed;
@@ -173,7 +170,7 @@ Status Connection::Run(const std::string& command, const CancelToken& cancel) {
 Result<std::string> Connection::Identifier(const std::string& name) const {
   char* quoted = PQescapeIdentifier(conn_, name.data(), name.size());
   if (quoted == nullptr) {
-    return Status(Code::kInvalidArgument, Trimmed(PQerrorMessage(conn_)));
+    return Status(Code::kInvalidArgument, MessageOf(conn_));
   }
   std::string text(quoted);
   PQfreemem(quoted);
@@ -183,7 +180,7 @@ Result<std::string> Connection::Identifier(const std::string& name) const {
 Result<std::string> Connection::Literal(const std::string& text) const {
   char* quoted = PQescapeLiteral(conn_, text.data(), text.size());
   if (quoted == nullptr) {
-    return Status(Code::kInvalidArgument, Trimmed(PQerrorMessage(conn_)));
+    return Status(Code::kInvalidArgument, MessageOf(conn_));
   }
   std::string literal(quoted);
   PQfreemem(quoted);

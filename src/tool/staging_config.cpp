@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "core/base/ascii.h"
+
 namespace pitr::tool {
 
 namespace {
@@ -23,14 +25,6 @@ bool IsSettingName(std::string_view name) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
            c == '.';
   });
-}
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  }
-  return lower;
 }
 
 // What the user may not set for a recovering server: where it is, what it recovers to, what it may do to others, and the
@@ -209,7 +203,7 @@ Result<std::vector<Setting>> ParseSettings(std::string_view text) {
     if (value.size() >= 2 && value.front() == '\'' && value.back() == '\'') {
       value = value.substr(1, value.size() - 2);
     }
-    settings.emplace_back(Lower(name), value);
+    settings.emplace_back(ToLowerAscii(name), value);
   }
   return settings;
 }

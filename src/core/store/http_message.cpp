@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/base/ascii.h"
+
 namespace pitr {
 
 namespace {
@@ -32,26 +34,7 @@ bool IsEncoded(std::string_view url) {
                      [](char c) { return c > ' ' && c < 0x7f && c != '#'; });
 }
 
-std::string_view Trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  const std::size_t begin = text.find_first_not_of(kBlank);
-  if (begin == std::string_view::npos) {
-    return {};
-  }
-  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
-}
-
 }  // namespace
-
-std::string ToLowerAscii(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') {
-      c = static_cast<char>(c - 'A' + 'a');
-    }
-  }
-  return lower;
-}
 
 Status CheckHttpRequest(const HttpRequest& request) {
   constexpr std::string_view kMethods[] = {"GET", "HEAD", "PUT", "POST", "DELETE"};

@@ -37,6 +37,4 @@ std::uint64_t AnnouncedSize(const HttpResponse& response);
 // `text` for a message: one line of printable ASCII, not too long.
 std::string PrintableText(std::string_view text);
 
-std::string ToLowerAscii(std::string_view text);
-
 }  // namespace pitr

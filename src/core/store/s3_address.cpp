@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 
+#include "core/base/ascii.h"
 #include "core/store/s3_sign.h"
 
 namespace pitr {
@@ -36,13 +37,6 @@ Status HasSecret(std::string_view part) {
       .WithHint(
           "Keys belong in a file of mode 0600, named by pitr.s3_credentials_file; what was written "
           "here may have been seen by others already.");
-}
-
-bool IsMadeOf(std::string_view text, std::initializer_list<std::string_view> sets) {
-  return std::all_of(text.begin(), text.end(), [&](char c) {
-    return std::any_of(sets.begin(), sets.end(),
-                       [c](std::string_view set) { return set.find(c) != std::string_view::npos; });
-  });
 }
 
 bool HasBlankOrControl(std::string_view text) {

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "core/base/ascii.h"
 #include "core/base/file.h"
 
 namespace pitr {
@@ -28,19 +29,6 @@ constexpr std::string_view kFileHint =
 // Never kNotFound or kIo: for the caller, who asks for an object, these would speak of the object or the store.
 Status Unusable(std::string message, std::string hint) {
   return Status(Code::kInvalidArgument, std::move(message)).WithHint(std::move(hint));
-}
-
-std::string_view Trimmed(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t\r\v\f";
-  const std::size_t begin = text.find_first_not_of(kBlanks);
-  if (begin == std::string_view::npos) {
-    return {};
-  }
-  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
-}
-
-bool IsPrintable(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
 
 // What must have changed for the file to be read again. The time of change is among it, so that a file put in place with an old
@@ -141,7 +129,7 @@ class EnvironmentCredentials final : public S3CredentialProvider {
 
 Status CheckCredentials(const S3Credentials& credentials, std::string_view source) {
   const auto check = [&](std::string_view part, std::string_view value, std::size_t max_size) {
-    if (IsPrintable(value) && value.size() <= max_size && !value.empty()) {
+    if (IsVisibleAscii(value) && value.size() <= max_size) {
       return Status::Ok();
     }
     return Unusable("the " + std::string(part) + " of S3 from " + std::string(source) +

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/base/ascii.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/store/s3_xml.h"
@@ -97,16 +98,6 @@ class RefreshingCredentials : public S3CredentialProvider {
   std::int64_t next_fetch_ms_ = 0;
 };
 
-std::string_view TrimEnd(std::string_view text) {
-  const std::size_t last = text.find_last_not_of(" \t\r\n");
-  return text.substr(0, last == std::string_view::npos ? 0 : last + 1);
-}
-
-bool IsPrintable(std::string_view text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
-}
-
 class WebIdentityCredentials final : public RefreshingCredentials {
  public:
   WebIdentityCredentials(WebIdentity identity, std::unique_ptr<HttpClient> http, const Clock* clock)
@@ -150,8 +141,8 @@ class WebIdentityCredentials final : public RefreshingCredentials {
       return Status(Code::kInvalidArgument, "web identity token: " + text.status().message())
           .WithHint(std::string(kHint));
     }
-    const std::string_view token = TrimEnd(*text);
-    if (!IsPrintable(token)) {
+    const std::string_view token = Trimmed(*text);
+    if (!IsVisibleAscii(token)) {
       return Status(Code::kInvalidArgument,
                     "web identity token file \"" + identity_.token_file + "\" holds no token")
           .WithHint(std::string(kHint));
@@ -222,8 +213,8 @@ class InstanceCredentials final : public RefreshingCredentials {
     if (response->status != 200) {
       return NoService(Unexpected(response->status));
     }
-    std::string token(TrimEnd(AsText(response->body)));
-    if (!IsPrintable(token)) {
+    std::string token(Trimmed(AsText(response->body)));
+    if (!IsVisibleAscii(token)) {
       return NoService(Unexpected(response->status));
     }
     has_answered_ = true;
@@ -233,12 +224,12 @@ class InstanceCredentials final : public RefreshingCredentials {
   Result<std::string> FetchRole(const std::string& token) {
     PITR_ASSIGN_OR_RETURN(const HttpResponse response, GetPath(std::string(kRoles), token));
     const std::string_view text = AsText(response.body);
-    const std::string role(TrimEnd(text.substr(0, text.find('\n'))));
+    const std::string role(Trimmed(text.substr(0, text.find('\n'))));
     if (response.status == 404 || (response.status == 200 && role.empty())) {
       return Status(Code::kInvalidArgument, "this instance has no role that gives keys of S3")
           .WithHint("Attach an instance profile, or name a file with keys.");
     }
-    if (response.status != 200 || !IsPrintable(role) || role.size() > kMaxRoleName) {
+    if (response.status != 200 || !IsVisibleAscii(role) || role.size() > kMaxRoleName) {
       return Unexpected(response.status);
     }
     return role;

@@ -4,17 +4,15 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/base/ascii.h"
+
 namespace pitr {
 
 namespace {
 
-bool IsMadeOf(std::string_view text, std::string_view characters) {
-  return text.find_first_not_of(characters) == std::string_view::npos;
-}
-
 bool IsLabel(std::string_view label) {
   return !label.empty() && label.size() <= 63 && label.front() != '-' && label.back() != '-' &&
-         IsMadeOf(label, "abcdefghijklmnopqrstuvwxyz0123456789-_");
+         IsMadeOf(label, {"abcdefghijklmnopqrstuvwxyz0123456789-_"});
 }
 
 bool IsHostName(std::string_view host) {
@@ -48,7 +46,7 @@ std::size_t EndOfHost(std::string_view text) {
   }
   const std::size_t bracket = text.find(']');
   if (bracket == std::string_view::npos || bracket < 3 ||
-      !IsMadeOf(text.substr(1, bracket - 1), "0123456789abcdef:.")) {
+      !IsMadeOf(text.substr(1, bracket - 1), {"0123456789abcdef:."})) {
     return std::string_view::npos;
   }
   return bracket + 1;
@@ -57,10 +55,7 @@ std::size_t EndOfHost(std::string_view text) {
 }  // namespace
 
 std::optional<std::string> NormalEndpoint(std::string_view text) {
-  std::string endpoint(text);
-  std::transform(endpoint.begin(), endpoint.end(), endpoint.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
+  std::string endpoint = ToLowerAscii(text);
   if (endpoint.find("://") == std::string::npos) {
     endpoint.insert(0, "https://");
   }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/base/ascii.h"
 #include "core/base/hash.h"
 
 namespace pitr {
@@ -30,16 +31,6 @@ Digest HmacSha256(ByteView key, std::string_view text) {
     digest.fill(0);
   }
   return digest;
-}
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') {
-      c = static_cast<char>(c - 'A' + 'a');
-    }
-  }
-  return lower;
 }
 
 // Without blanks at the ends, and each run of blanks inside as one.
@@ -77,7 +68,7 @@ struct CanonicalHeaders {
 CanonicalHeaders Canonical(const HttpHeaders& headers, const std::string& host) {
   HttpHeaders sorted = {{"host", Folded(host)}};
   for (const auto& [name, value] : headers) {
-    sorted.emplace_back(Lower(name), Folded(value));
+    sorted.emplace_back(ToLowerAscii(name), Folded(value));
   }
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -175,7 +166,7 @@ std::string Sha256Hex(ByteView bytes) { return ToHex(Sha256(bytes)); }
 HttpHeaders SignS3(const S3RequestToSign& request, const S3Credentials& credentials,
                    const std::string& region, Timestamp now) {
   HttpHeaders headers = request.headers;
-  std::erase_if(headers, [](const auto& header) { return IsOurs(Lower(header.first)); });
+  std::erase_if(headers, [](const auto& header) { return IsOurs(ToLowerAscii(header.first)); });
   const std::string time = BasicTime(now);
   headers.emplace_back("x-amz-date", time);
   headers.emplace_back("x-amz-content-sha256", request.payload_hash);

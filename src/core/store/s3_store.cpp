@@ -25,6 +25,15 @@ Result<std::uint64_t> ContentLength(const HttpResponse& response, const std::str
   return size;
 }
 
+S3Request ListingRequest(std::vector<std::pair<std::string, std::string>> query) {
+  S3Request request;
+  request.method = "GET";
+  request.is_bucket = true;
+  request.max_response = kMaxListing;
+  request.query = std::move(query);
+  return request;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<S3Store>> S3Store::Open(const S3Address& address) {
@@ -117,6 +126,24 @@ Result<ObjectStat> S3Store::Stat(const std::string& name) {
   return ObjectStat{name, size};
 }
 
+// One page of keys below `prefix`, from the token of the page before on.
+Result<S3Listing> S3Store::ListPage(const std::string& prefix, const std::string& token,
+                                    const std::pair<std::string, std::string>& narrowing,
+                                    std::size_t size) {
+  S3Request request = ListingRequest({{"list-type", "2"},
+                                      {"encoding-type", "url"},
+                                      {"prefix", prefix},
+                                      {"max-keys", std::to_string(size)}});
+  if (!narrowing.second.empty()) {
+    request.query.push_back(narrowing);
+  }
+  if (!token.empty()) {
+    request.query.emplace_back("continuation-token", token);
+  }
+  PITR_ASSIGN_OR_RETURN(const S3Answer answer, client_->Perform(request));
+  return ParseS3Listing(AsText(answer.response.body));
+}
+
 Result<std::vector<ObjectStat>> S3Store::List(const std::string& prefix, const std::string& after,
                                               std::size_t limit) {
   PITR_RETURN_IF_ERROR(local::CheckPrefix(prefix));
@@ -124,20 +151,10 @@ Result<std::vector<ObjectStat>> S3Store::List(const std::string& prefix, const s
   std::vector<ObjectStat> found;
   std::string token;
   do {
-    S3Request request;
-    request.method = "GET";
-    request.is_bucket = true;
-    request.max_response = kMaxListing;
-    request.query = {{"list-type", "2"}, {"encoding-type", "url"}, {"prefix", root + prefix}};
+    const std::string begin = after.empty() || !token.empty() ? "" : root + after;
     const std::size_t page = limit == 0 ? kPageSize : std::min(kPageSize, limit - found.size());
-    request.query.emplace_back("max-keys", std::to_string(page));
-    if (!token.empty()) {
-      request.query.emplace_back("continuation-token", token);
-    } else if (!after.empty()) {
-      request.query.emplace_back("start-after", root + after);
-    }
-    PITR_ASSIGN_OR_RETURN(const S3Answer answer, client_->Perform(request));
-    PITR_ASSIGN_OR_RETURN(const S3Listing listing, ParseS3Listing(AsText(answer.response.body)));
+    PITR_ASSIGN_OR_RETURN(const S3Listing listing,
+                          ListPage(root + prefix, token, {"start-after", begin}, page));
     for (const ObjectStat& object : listing.objects) {
       std::string name = object.name.starts_with(root) ? object.name.substr(root.size()) : "";
       // Other programs' keys, such as the empty objects that stand for folders.
@@ -156,17 +173,8 @@ Result<std::vector<std::string>> S3Store::ListParts(const std::string& prefix) {
   std::vector<std::string> parts;
   std::string token;
   do {
-    S3Request request;
-    request.method = "GET";
-    request.is_bucket = true;
-    request.max_response = kMaxListing;
-    request.query = {
-        {"list-type", "2"}, {"encoding-type", "url"}, {"prefix", whole}, {"delimiter", "/"}};
-    if (!token.empty()) {
-      request.query.emplace_back("continuation-token", token);
-    }
-    PITR_ASSIGN_OR_RETURN(const S3Answer answer, client_->Perform(request));
-    PITR_ASSIGN_OR_RETURN(const S3Listing listing, ParseS3Listing(AsText(answer.response.body)));
+    PITR_ASSIGN_OR_RETURN(const S3Listing listing,
+                          ListPage(whole, token, {"delimiter", "/"}, kPageSize));
     const auto add = [&](const std::string& key, bool is_folder) {
       if (!key.starts_with(whole)) return;
       const std::string part = key.substr(whole.size());
@@ -199,11 +207,7 @@ Status S3Store::CollectAbandoned(std::int64_t age_seconds) {
   const std::int64_t oldest = SystemClock().Now().micros - age_seconds * 1000000;
   S3Uploads page;
   do {
-    S3Request request;
-    request.method = "GET";
-    request.is_bucket = true;
-    request.max_response = kMaxListing;
-    request.query = {{"uploads", ""}, {"prefix", root}};
+    S3Request request = ListingRequest({{"uploads", ""}, {"prefix", root}});
     if (!page.next_key_marker.empty()) {
       request.query.emplace_back("key-marker", page.next_key_marker);
       request.query.emplace_back("upload-id-marker", page.next_upload_id_marker);

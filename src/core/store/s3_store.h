@@ -6,9 +6,11 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/store/s3_request.h"
+#include "core/store/s3_xml.h"
 #include "core/store/store.h"
 
 namespace pitr {
@@ -38,6 +40,9 @@ class S3Store final : public ObjectStore {
  private:
   Result<Bytes> GetPart(const std::string& name, const std::string& range,
                         std::uint64_t max_response);
+  Result<S3Listing> ListPage(const std::string& prefix, const std::string& token,
+                             const std::pair<std::string, std::string>& narrowing,
+                             std::size_t size);
   // What an object's absence is called, when an answer without a body left it open.
   Result<HttpResponse> Head(const std::string& name);
 
