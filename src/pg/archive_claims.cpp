@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstring>
 #include <string_view>
+#include <vector>
 
 #include "core/base/clock.h"
 #include "core/base/file.h"
@@ -155,6 +156,11 @@ static void ReleaseAllClaims(int, Datum) {
       worker = {};
     }
   }
+  TailShared& tail = GetShared()->tail;
+  if (tail.pid == MyProcPid) {
+    tail.pid = 0;
+    tail.latch = 0;
+  }
   LWLockRelease(ArchiveLock());
 }
 }
@@ -223,6 +229,22 @@ void Confirm(const std::string& name) {
   if (parsed && parsed->kind == WalFileKind::kSegment) {
     table.timeline = parsed->timeline;
   }
+}
+
+std::set<std::string> NotedShipped(std::uint64_t destination) {
+  // Copied whole under the lock; names are made afterwards, since that may throw.
+  std::vector<ArchiveEntry> entries(kArchiveEntries);
+  {
+    const LockHolder lock(ArchiveLock(), false);
+    std::memcpy(entries.data(), Table().entries, sizeof Table().entries);
+  }
+  std::set<std::string> names;
+  for (const ArchiveEntry& entry : entries) {
+    if (entry.state == ArchiveEntryState::kShipped && entry.destination == destination) {
+      names.emplace(entry.name);
+    }
+  }
+  return names;
 }
 
 void ForgetNotes(bool (*is_waiting)(const char* name)) {

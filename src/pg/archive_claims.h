@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 
 #include "core/base/status.h"
@@ -46,6 +47,8 @@ void ReleaseClaim(const std::string& name);
 void MarkShipped(const ClaimRequest& request);
 // The archiver tells the server that the file is archived: the note goes, the counters move.
 void Confirm(const std::string& name);
+// Names of the files that were shipped to `destination` ahead of the archiver.
+std::set<std::string> NotedShipped(std::uint64_t destination);
 // Frees notes of files that wait no more, for a table that fills up. `is_waiting(name)` is asked without the lock.
 void ForgetNotes(bool (*is_waiting)(const char* name));
 

@@ -7,8 +7,6 @@
 // The server asks again a second after a no, three times, then whenever a segment is ready, with a WARNING each time. So the
 // pause between attempts is made here, before an attempt, as long as a launcher lives: it is gone when the server stops. In the
 // last round before that a store that is away is asked once, and the archiver ends: three times would hold the stop for seconds.
-#include <signal.h>
-
 #include "core/base/backoff.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
@@ -17,7 +15,6 @@
 #include "pg/archive_ship.h"
 #include "pg/boundary.h"
 #include "pg/guc.h"
-#include "pg/interrupts.h"
 #include "pg/last_round.h"
 #include "pg/log.h"
 #include "pg/shmem.h"
@@ -46,7 +43,7 @@ constexpr int kPollsPerLook = 50;  // a second
 constexpr std::int64_t kCountAgainMicros = 1'000'000;
 
 struct Archiver {
-  Shipper shipper;
+  Shipper shipper{&ArchiverCancel()};
   Backoff retry{1000, 30'000, static_cast<std::uint64_t>(MyProcPid)};
 };
 
@@ -60,17 +57,6 @@ Archiver& MyArchiver() {
   }
   return *archiver;
 }
-
-bool HasLauncher() {
-  std::int32_t pid = 0;
-  {
-    const LockHolder lock(OperationsLock(), false);
-    pid = GetShared()->operations.launcher_pid;
-  }
-  return pid != 0 && ::kill(pid, 0) == 0;
-}
-
-bool IsLastRound() { return !HasLauncher() && IsShutDown(); }
 
 // The server read its list some time ago: a history file may be there by now, or a segment before one that is refused.
 bool OtherGoesFirst(const std::string& name) {
@@ -86,7 +72,7 @@ bool WaitForNextAttempt(const std::string& name, Backoff* retry) {
     } else if (ConfigReloadPending) {
       retry->Reset();
       return false;
-    } else if (ServerCancel().IsCancelled()) {
+    } else if (ArchiverCancel().IsCancelled()) {
       return false;
     } else if (!HasLauncher()) {
       return true;
@@ -102,7 +88,7 @@ bool WaitForNextAttempt(const std::string& name, Backoff* retry) {
 
 void AttemptFailed(Backoff* retry) {
   retry->Failed(SystemClock().MonotonicMillis());
-  if (IsLastRound()) {
+  if (!HasLauncher() && IsServerShutDown()) {
     LogQuietly(LOG, "WAL that waits to be archived is kept until the server starts again");
     Call([] { proc_exit(0); });
   }
@@ -190,6 +176,16 @@ bool ArchiveShell(const char* file, const char* path) {
   return archived;
 }
 
+void ShutdownShell() noexcept {
+  if (GetShared() != nullptr) {
+    Report report;
+    const Outcome outcome = Run([] { ShipLastWal(&MyArchiver().shipper); }, &report);
+    if (outcome != Outcome::kOk) {
+      LogAndDrop(outcome, report, WARNING);
+    }
+  }
+}
+
 // nullptr when archiving is configured.
 const char* WhyNotConfigured() {
   if (GetShared() == nullptr) {
@@ -232,12 +228,14 @@ static bool pitr_archive_file(ArchiveModuleState*, const char* file, const char*
   return pitr::pg::ArchiveShell(file, path);
 }
 
+static void pitr_shutdown(ArchiveModuleState*) { pitr::pg::ShutdownShell(); }
+
 const ArchiveModuleCallbacks* _PG_archive_module_init(void) {
   static const ArchiveModuleCallbacks callbacks = {
       .startup_cb = nullptr,
       .check_configured_cb = pitr_check_configured,
       .archive_file_cb = pitr_archive_file,
-      .shutdown_cb = nullptr,  // claims end with the process, nothing else is held
+      .shutdown_cb = pitr_shutdown,
   };
   return &callbacks;
 }
@@ -250,12 +248,14 @@ static bool pitr_archive_file(const char* file, const char* path) {
   return pitr::pg::ArchiveShell(file, path);
 }
 
+static void pitr_shutdown(void) { pitr::pg::ShutdownShell(); }
+
 PGDLLEXPORT void _PG_archive_module_init(ArchiveModuleCallbacks* callbacks);
 
 void _PG_archive_module_init(ArchiveModuleCallbacks* callbacks) {
   callbacks->check_configured_cb = pitr_check_configured;
   callbacks->archive_file_cb = pitr_archive_file;
-  callbacks->shutdown_cb = nullptr;  // claims end with the process, nothing else is held
+  callbacks->shutdown_cb = pitr_shutdown;
 }
 
 #endif

@@ -16,7 +16,6 @@
 #include "pg/boundary.h"
 #include "pg/guc.h"
 #include "pg/identity.h"
-#include "pg/interrupts.h"
 #include "pg/shmem.h"
 #include "pg/postgres_headers.h"
 
@@ -121,6 +120,7 @@ Status Shipper::Open() {
   address_ = address;
   repository_ = std::move(repository);
   identity_ = std::move(identity);
+  opened_++;
   return Status::Ok();
 }
 
@@ -131,28 +131,48 @@ void Shipper::Close() {
   destination_ = 0;
 }
 
+ShipOptions Shipper::Options(int compression_level) const {
+  ShipOptions options;
+  options.branch = identity_->branch_id;
+  options.root = identity_->root;
+  options.compression_level = compression_level;
+  options.cancel = cancel_;
+  return options;
+}
+
 // A timeline without its history file cannot be found by who reads the archive, so that goes first. A timeline that never had
 // one (a server that was set up on it) has none in pg_wal either.
 Status Shipper::ShipHistoryOf(const std::string& name) {
   const std::optional<WalFileName> parsed = ParseWalFileName(name, SegmentSize());
-  if (!parsed || parsed->kind == WalFileKind::kHistory || parsed->timeline <= 1 ||
-      histories_.contains(parsed->timeline)) {
+  return !parsed || parsed->kind == WalFileKind::kHistory ? Status::Ok()
+                                                          : ShipHistory(parsed->timeline);
+}
+
+Status Shipper::ShipHistory(TimelineId timeline) {
+  if (timeline <= 1 || histories_.contains(timeline)) {
     return Status::Ok();
   }
-  const std::string history = HistoryName(parsed->timeline);
+  const std::string history = HistoryName(timeline);
   const std::string path = JoinPath(XLOGDIR, history);
   if (PathExists(path)) {
-    ShipOptions options;
-    options.branch = identity_->branch_id;
-    options.root = identity_->root;
-    options.cancel = &ServerCancel();
-    Result<ShipResult> shipped = ShipWalFile(repository_.get(), options, path, history);
+    Result<ShipResult> shipped = ShipWalFile(repository_.get(), Options(0), path, history);
     if (!shipped.ok()) {
-      return std::move(shipped).status().Prefix("history of timeline " +
-                                                std::to_string(parsed->timeline));
+      return std::move(shipped).status().Prefix("history of timeline " + std::to_string(timeline));
     }
   }
-  histories_.insert(parsed->timeline);
+  histories_.insert(timeline);
+  return Status::Ok();
+}
+
+Status Shipper::ShipWaiting() {
+  PITR_ASSIGN_OR_RETURN(const ReadyFiles ready, ListReadyFiles(kArchiveEntries));
+  for (const std::string& name : ready.names) {
+    PITR_ASSIGN_OR_RETURN(const Verdict verdict,
+                          Ship(name, JoinPath(XLOGDIR, name), Claiming::kPolite));
+    if (verdict == Verdict::kBusy || verdict == Verdict::kNoRoom) {
+      return Status(Code::kNotReady, "\"" + name + "\" is being archived");
+    }
+  }
   return Status::Ok();
 }
 
@@ -162,11 +182,7 @@ Result<ShipResult> Shipper::ShipClaimed(const std::string& name, const std::stri
     PITR_FAULT("archive_worker.claimed");
   }
   PITR_RETURN_IF_ERROR(ShipHistoryOf(name));
-  ShipOptions options;
-  options.branch = identity_->branch_id;
-  options.root = identity_->root;
-  options.compression_level = LevelNow();
-  options.cancel = &ServerCancel();
+  ShipOptions options = Options(LevelNow());
   options.still_ready = [&name, place]() noexcept {
     return IsReady(name.c_str()) && (place < 0 || IsClaimMine(place));
   };

@@ -16,6 +16,7 @@
 #include "core/repo/repository.h"
 #include "core/repo/wal_archive.h"
 #include "pg/archive_claims.h"
+#include "pg/interrupts.h"
 
 namespace pitr::pg {
 
@@ -32,6 +33,9 @@ bool IsReady(const char* name) noexcept;
 // The repository and identity of a process that ships, opened when they are first needed.
 class Shipper {
  public:
+  // `cancel` ends what is under way; not owned.
+  explicit Shipper(const CancelToken* cancel = &ServerCancel()) : cancel_(cancel) {}
+
   enum class Verdict {
     kShipped,  // now, by this call; the claim has become a note unless `confirm` follows
     kDurable,  // before, by another process
@@ -47,16 +51,28 @@ class Shipper {
   bool is_open() const { return repository_ != nullptr; }
   Repository* repository() const { return repository_.get(); }
   const Identity& identity() const { return *identity_; }
+  std::uint64_t destination() const { return destination_; }  // which repository and branch
+  // Another number for each repository object: what refers to one that was closed is of no use.
+  int opened() const { return opened_; }
+  void set_cancel(const CancelToken* cancel) { cancel_ = cancel; }
+  // For this process's branch, without `still_ready`.
+  ShipOptions Options(int compression_level) const;
 
   // Ships `path` under `name` while it waits (.ready). Counts what it does; a Status that is not OK was recorded and logged,
   // except kCancelled. REQUIRES: is_open().
   Result<Verdict> Ship(const std::string& name, const std::string& path, Claiming claiming);
+  // Every file that waits, the archiver's own confirmation aside. kNotReady while another process is at one of them.
+  Status ShipWaiting();
+  // The history file of a timeline, which goes before anything else of it. REQUIRES: is_open().
+  Status ShipHistory(TimelineId timeline);
 
  private:
   Status ShipHistoryOf(const std::string& name);
   Result<ShipResult> ShipClaimed(const std::string& name, const std::string& path, int place,
                                  Claiming claiming);
 
+  const CancelToken* cancel_;
+  int opened_ = 0;
   std::string address_;
   std::unique_ptr<Repository> repository_;
   std::optional<Identity> identity_;

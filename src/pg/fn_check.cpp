@@ -62,9 +62,9 @@ Status CheckSettings() {
   return Status::Ok();
 }
 
-// Launcher, archive workers and one operation worker, beside what the server itself and others take.
+// Launcher, tail shipper, archive workers and one operation worker, beside what the server itself and others take.
 Status CheckWorkers(std::string* detail) {
-  const int wanted = CurrentSettings().archive_workers + 2;
+  const int wanted = CurrentSettings().archive_workers + 3;
   *detail =
       std::to_string(wanted) + " of max_worker_processes = " + std::to_string(max_worker_processes);
   if (wanted + 1 <= max_worker_processes) return Status::Ok();

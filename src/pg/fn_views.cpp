@@ -11,6 +11,7 @@
 #include "pg/server_facts.h"
 #include "pg/session.h"
 #include "pg/shmem.h"
+#include "pg/tail.h"
 #include "pg/view_cache.h"
 #include "pg/postgres_headers.h"
 
@@ -162,15 +163,8 @@ Result<Datum> Archive(FunctionCallInfo fcinfo) {
       .Int8(static_cast<std::int64_t>(archive.failed_count));
   rows.Int8(CountBacklog().files).Int8(static_cast<std::int64_t>(archive.raw_bytes));
   rows.Int8(static_cast<std::int64_t>(archive.stored_bytes));
-  Lsn tail;
-  std::int64_t tried_at = 0;
-  {
-    const LockHolder lock(OperationsLock(), false);
-    tail = {GetShared()->operations.ship_done};
-    tried_at = GetShared()->operations.ship_tried_at;
-  }
-  const std::optional<Timestamp> tail_at = OptionalTime(tried_at);
-  rows.LsnOrNull(tail).TimeOrNull(tail.valid() ? tail_at : std::nullopt).Bool(false);
+  const TailReport tail = ReadTailReport(SystemClock().Now());
+  rows.LsnOrNull(tail.durable).TimeOrNull(tail.advanced_at).Bool(false);
   rows.EndRow();
   return rows.Finish();
 }
@@ -270,6 +264,15 @@ Timestamp RecallHealth(Health* health, const Status& problem, Timestamp now) {
   return kept->as_of;
 }
 
+// How much time's work would be gone if this machine were gone now.
+std::optional<std::int64_t> LossMicros(const Health& health, Timestamp now) {
+  if (!health.can_restore) return std::nullopt;  // everything
+  const TailReport tail = ReadTailReport(now);
+  if (tail.behind_micros) return tail.behind_micros;
+  if (!health.window_end) return std::nullopt;
+  return now.micros - health.window_end->micros;
+}
+
 Result<Datum> StatusRow(FunctionCallInfo fcinfo) {
   PITR_RETURN_IF_ERROR(RequireShared());
   const Backlog backlog = CountBacklog();
@@ -285,9 +288,7 @@ Result<Datum> StatusRow(FunctionCallInfo fcinfo) {
   }
   RowBuilder rows(fcinfo);
   rows.Bool(health.can_restore).TimeOrNull(health.window_start).TimeOrNull(health.window_end);
-  rows.IntervalOrNull(health.window_end
-                          ? std::optional<std::int64_t>(now.micros - health.window_end->micros)
-                          : std::nullopt);
+  rows.IntervalOrNull(LossMicros(health, now));
   rows.Text(health.archive_state)
       .Int8(backlog.files)
       .Int8(backlog.bytes)

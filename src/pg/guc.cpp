@@ -32,6 +32,8 @@ constinit int operation_lock_timeout = 0;
 constinit int terminate_timeout = 0;
 constinit int undo_directory_retention = 0;
 constinit int log_operations = 0;
+constinit int tail_interval = 0;
+constinit int heartbeat_interval = 0;
 
 constexpr config_enum_entry kLogOperationsNames[] = {
     {"none", static_cast<int>(LogOperations::kNone), false},
@@ -43,6 +45,8 @@ constexpr config_enum_entry kLogOperationsNames[] = {
 constexpr int kKbPerMb = 1024;
 constexpr int kMsPerSecond = 1000;
 constexpr int kMinutesPerDay = 24 * 60;
+constexpr int kSecondsPerDay = 24 * 60 * 60;
+constexpr int kLeastTailInterval = 100;  // ms
 
 std::string Text(const char* value) { return value != nullptr ? value : ""; }
 
@@ -140,6 +144,14 @@ static bool CheckBranchDirectoryHook(char** value, void**, GucSource) {
 static bool CheckRecoverySettingsHook(char** value, void**, GucSource) {
   return Check(*value, CheckRecoverySettings);
 }
+
+static bool CheckTailIntervalHook(int* value, void**, GucSource) {
+  if (*value == 0 || *value >= kLeastTailInterval) {
+    return true;
+  }
+  GUC_check_errdetail("The interval is 0 (off) or at least %d ms.", kLeastTailInterval);
+  return false;
+}
 }
 
 void DefineInteger(const char* name, const char* description, int* variable, int boot, int least,
@@ -207,6 +219,10 @@ Settings CurrentSettings() {
 
 int ArchiveWorkersSetting() { return archive_workers; }
 
+int TailIntervalSetting() { return tail_interval; }
+
+int HeartbeatIntervalSetting() { return heartbeat_interval; }
+
 bool HasRepositorySetting() { return repository != nullptr && repository[0] != '\0'; }
 
 void DefineSettings(bool preloaded) {
@@ -225,6 +241,9 @@ void DefineSettings(bool preloaded) {
              &branch_directory, preloaded ? PGC_POSTMASTER : PGC_SIGHUP, CheckBranchDirectoryHook);
   DefineInteger("pitr.compression_level", "Compression of WAL; 0: none.", &compression_level, 3, 0,
                 19);
+  DefineInteger("pitr.heartbeat_interval",
+                "How long an idle server goes without a commit before one is made; 0: for ever.",
+                &heartbeat_interval, 0, 0, kSecondsPerDay, PGC_SIGHUP, GUC_UNIT_S);
   DefineCustomEnumVariable("pitr.log_operations", "Which operations the server log tells of.",
                            nullptr, &log_operations, static_cast<int>(LogOperations::kChanges),
                            kLogOperationsNames, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
@@ -242,6 +261,10 @@ void DefineSettings(bool preloaded) {
                 &snapshot_compression_level, 1, 0, 19);
   DefineInteger("pitr.snapshot_workers", "Threads that copy a snapshot.", &snapshot_workers, 2, 1,
                 16);
+  DefineCustomIntVariable("pitr.tail_interval",
+                          "How often the flushed part of the open WAL segment is shipped; 0: not.",
+                          nullptr, &tail_interval, kMsPerSecond, 0, 3600 * kMsPerSecond, PGC_SIGHUP,
+                          GUC_UNIT_MS, CheckTailIntervalHook, nullptr, nullptr);
   DefineInteger("pitr.terminate_timeout",
                 "How long sessions have to end before a restore cuts them.", &terminate_timeout,
                 5 * kMsPerSecond, kMsPerSecond / 10, 600 * kMsPerSecond, PGC_SIGHUP, GUC_UNIT_MS);

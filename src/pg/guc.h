@@ -32,6 +32,9 @@ struct Settings {
 Settings CurrentSettings();
 // pitr.archive_workers alone, for _PG_init, which must not allocate.
 int ArchiveWorkersSetting();
+// These two for a process that looks often. 0: off.
+int TailIntervalSetting();       // ms
+int HeartbeatIntervalSetting();  // s
 // pitr.repository is not empty; allocates nothing.
 bool HasRepositorySetting();
 

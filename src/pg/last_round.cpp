@@ -1,64 +1,137 @@
+// In PostgreSQL 15 to 18 alike the archiver gets SIGUSR2 after the shutdown checkpoint, makes one round over the files that wait,
+// and ends; the module's shutdown_cb runs in proc_exit (pgarch.c). An ERROR there would be FATAL, so there are next to no
+// calls of the server here, and the control file is read by our own code.
 #include "pg/last_round.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cstddef>
-#include <cstdint>
+#include <signal.h>
 
 #include "core/base/clock.h"
+#include "core/base/file.h"
+#include "core/repo/tail.h"
+#include "core/store/http.h"
+#include "core/types/wal_name.h"
+#include "core/work/control_file.h"
+#include "pg/boundary.h"
+#include "pg/guc.h"
 #include "pg/interrupts.h"
+#include "pg/log.h"
+#include "pg/server_facts.h"
+#include "pg/shmem.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
 #include "access/xlog_internal.h"
-#include "catalog/pg_control.h"
 }
 
 namespace pitr::pg {
 
 namespace {
 
-constexpr std::int64_t kLastRoundMs = 5000;
-constexpr std::int64_t kLookMs = 500;
+// Enough for a segment and the rest; service managers kill after 90 s or more.
+constexpr std::int64_t kPatienceMs = 5'000;
+constexpr std::int64_t kLookMs = 1000;
 
-class ArchiverCancelToken final : public CancelToken {
+class LastRoundCancel final : public CancelToken {
  public:
   bool IsCancelled() const noexcept override {
     if (ServerCancel().IsCancelled()) {
       return true;
     }
-    const std::int64_t now = SystemClock().MonotonicMillis();
-    if (began_ms_ == 0 && now >= next_look_ms_) {
-      next_look_ms_ = now + kLookMs;
-      began_ms_ = IsShutDown() ? now : 0;
+    if (HasLauncher()) {
+      alone_since_ = 0;
+      return false;
     }
-    return began_ms_ != 0 && now - began_ms_ >= kLastRoundMs;
+    // The launcher may be away for another reason, so that the control file has the last word.
+    const std::int64_t now = SystemClock().MonotonicMillis();
+    alone_since_ = alone_since_ == 0 ? now : alone_since_;
+    if (now - alone_since_ < kPatienceMs) {
+      return false;
+    }
+    if (now - looked_at_ >= kLookMs) {
+      looked_at_ = now;
+      Report report;
+      static_cast<void>(Run([this] { is_over_ = IsServerShutDown(); }, &report));
+    }
+    return is_over_;
   }
 
  private:
-  // Of one thread in one process.
-  mutable std::int64_t next_look_ms_ = 0, began_ms_ = 0;
+  mutable std::int64_t alone_since_ = 0, looked_at_ = 0;
+  mutable bool is_over_ = false;
 };
+
+class Deadline final : public CancelToken {
+ public:
+  void Begin() { end_ = SystemClock().MonotonicMillis() + kPatienceMs; }
+  bool IsCancelled() const noexcept override { return SystemClock().MonotonicMillis() >= end_; }
+
+ private:
+  std::int64_t end_ = 0;
+};
+
+Status ShipShutdownCheckpoint(Shipper* shipper) {
+  static constinit Deadline deadline;
+  deadline.Begin();
+  // Not the server's wish: SIGTERM may have come long ago, from an init that stops the whole machine.
+  SetHttpCancel(&deadline);
+  shipper->set_cancel(&deadline);
+  PITR_RETURN_IF_ERROR(shipper->Open());
+  const std::uint64_t size = shipper->identity().root.segment_size;
+  const Lsn end = FlushLsn();
+  const TimelineId timeline = CurrentTimeline();
+  const auto offset = static_cast<std::uint32_t>(end.value % size);
+  if (offset == 0) {
+    return Status::Ok();
+  }
+  PITR_RETURN_IF_ERROR(shipper->ShipHistory(timeline));
+  const SegmentId segment{timeline, end.value / size};
+  return ShipTail(shipper->repository(),
+                  shipper->Options(CurrentSettings().backlog_compression_level),
+                  JoinPath(XLOGDIR, SegmentName(segment, size)), segment, offset)
+      .status();
+}
 
 }  // namespace
 
-bool IsShutDown() noexcept {
-  // Not by the server's function, which raises. One aligned word of a file that is written in one piece.
-  const int fd = ::open(XLOG_CONTROL_FILE, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    return false;
-  }
-  DBState state = DB_STARTUP;
-  const bool is_read = ::pread(fd, &state, sizeof state, offsetof(ControlFileData, state)) ==
-                       static_cast<ssize_t>(sizeof state);
-  ::close(fd);
-  return is_read && (state == DB_SHUTDOWNED || state == DB_SHUTDOWNED_IN_RECOVERY);
+bool HasLauncher() noexcept {
+  // Without the lock: this is asked from inside of libcurl's waiting as well. An int is written whole.
+  const volatile std::int32_t* pid = &GetShared()->operations.launcher_pid;
+  return *pid != 0 && ::kill(*pid, 0) == 0;
+}
+
+bool IsServerShutDown() {
+  const Result<ControlFile> control = ReadControlFile(DataDir);
+  return control.ok() && (control->state == ClusterState::kShutDown ||
+                          control->state == ClusterState::kShutDownInRecovery);
 }
 
 const CancelToken& ArchiverCancel() {
-  static ArchiverCancelToken token;
+  static constinit LastRoundCancel token;
   return token;
+}
+
+void ShipLastWal(Shipper* shipper) noexcept {
+  Report report;
+  const Outcome outcome = Run(
+      [&] {
+        const Result<ControlFile> control = ReadControlFile(DataDir);
+        if (!HasRepositorySetting() || !control.ok() || control->state != ClusterState::kShutDown) {
+          return;
+        }
+        const Result<ReadyFiles> ready = ListReadyFiles(1);
+        if (ready.ok() && ready->count > 0) {
+          return;
+        }
+        const Status status = ShipShutdownCheckpoint(shipper);
+        if (!status.ok()) {
+          LogStatus(WARNING, "what was written last before the stop is not in the repository",
+                    status);
+        }
+      },
+      &report);
+  if (outcome != Outcome::kOk) {
+    LogAndDrop(outcome, report, WARNING);
+  }
 }
 
 }  // namespace pitr::pg

@@ -49,7 +49,6 @@ class Launcher {
   Status Open();
   Status DoDuties();
   void Close();
-  void Tell(const Status& status);
   void KeepArchiveWorkers();
   void RemindArchiver();
   void NudgeArchiver();
@@ -59,8 +58,7 @@ class Launcher {
   std::optional<Identity> identity_;
   std::string started_with_;  // id of the repository that LauncherStartup has seen
   Backoff retry_;
-  std::optional<Code> told_;
-  std::int64_t failures_ = 0;
+  StateLog log_{"pitr launcher"};
   std::int64_t archiver_looked_at_ = 0, workers_started_at_ = 0;
   std::uint64_t archived_count_ = 0;
   bool reminded_ = false;
@@ -92,23 +90,6 @@ Status Launcher::DoDuties() {
     started_with_ = repository_->id();
   }
   return LauncherTick(repository_.get(), *identity_);
-}
-
-// One line for each change of state.
-void Launcher::Tell(const Status& status) {
-  if (status.ok()) {
-    if (told_) {
-      LogQuietly(LOG, "pitr launcher works again after " + std::to_string(failures_) + " failures");
-    }
-    told_.reset();
-    failures_ = 0;
-    return;
-  }
-  failures_++;
-  if (told_ != status.code()) {
-    LogStatus(WARNING, "pitr launcher", status);
-    told_ = status.code();
-  }
 }
 
 // Workers that were registered when the server started come back by themselves; those that a raised setting asks for are
@@ -170,7 +151,7 @@ void Launcher::Tick() {
   if (status.code() == Code::kCancelled) {
     return;
   }
-  Tell(status);
+  log_.Tell(status);
   if (status.ok()) {
     retry_.Reset();
   } else {

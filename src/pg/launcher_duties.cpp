@@ -12,11 +12,8 @@
 #include "core/repo/intent.h"
 #include "core/repo/manifest.h"
 #include "core/repo/records.h"
-#include "core/repo/wal_archive.h"
-#include "pg/archive_ship.h"
 #include "pg/boundary.h"
 #include "pg/branch_directory.h"
-#include "pg/error_map.h"
 #include "pg/finish_exchange.h"
 #include "pg/guc.h"
 #include "pg/interrupts.h"
@@ -24,6 +21,7 @@
 #include "pg/operation.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
+#include "pg/tail.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
@@ -186,58 +184,11 @@ Status TakeFirstSnapshot(Repository* repo, const BranchSet& branches, const Iden
   return Status::Ok();
 }
 
-// The archiver confirms in its own time; what counts here is that the files are in the repository.
-Status ShipWaiting(Shipper* shipper) {
-  PITR_RETURN_IF_ERROR(shipper->Open());
-  PITR_ASSIGN_OR_RETURN(const ReadyFiles ready, ListReadyFiles(kArchiveEntries));
-  const std::string wal = JoinPath(DataDirectory(), "pg_wal");
-  for (const std::string& name : ready.names) {
-    PITR_ASSIGN_OR_RETURN(const Shipper::Verdict verdict,
-                          shipper->Ship(name, JoinPath(wal, name), Shipper::Claiming::kPolite));
-    if (verdict == Shipper::Verdict::kBusy || verdict == Shipper::Verdict::kNoRoom) {
-      return Status(Code::kNotReady, "\"" + name + "\" is being archived");
-    }
-  }
-  return Status::Ok();
-}
-
-// What is flushed but not yet in a full segment, as a piece of the open segment, after all full ones.
-Status ShipFlushed(Repository* repo, const Identity& identity) {
-  const Lsn flushed = FlushLsn();
-  const TimelineId timeline = CurrentTimeline();
-  Shipper shipper;
-  PITR_RETURN_IF_ERROR(ShipWaiting(&shipper));
-  const std::uint64_t size = identity.root.segment_size;
-  const auto offset = static_cast<std::uint32_t>(flushed.value % size);
-  if (offset != 0) {
-    const SegmentId segment{timeline, flushed.value / size};
-    ShipOptions options;
-    options.branch = identity.branch_id;
-    options.root = identity.root;
-    options.compression_level = CurrentSettings().backlog_compression_level;
-    options.cancel = &ServerCancel();
-    const std::string path =
-        JoinPath(JoinPath(DataDirectory(), "pg_wal"), SegmentName(segment, size));
-    PITR_ASSIGN_OR_RETURN(const ShipResult shipped, ShipTail(repo, options, path, segment, offset));
-    (void)shipped;
-  }
-  const LockHolder lock(OperationsLock());
-  OperationsShared& shared = GetShared()->operations;
-  shared.ship_done = std::max(shared.ship_done, flushed.value);
-  return Status::Ok();
-}
-
-void ServeShipRequest(Repository* repo, const Identity& identity) {
-  OperationsShared& shared = GetShared()->operations;
-  {
-    const LockHolder lock(OperationsLock());
-    if (shared.ship_wanted <= shared.ship_done) return;
-  }
-  const Status status = ShipFlushed(repo, identity);
-  const LockHolder lock(OperationsLock());
-  CopyText(status.ToString(), shared.ship_error, sizeof shared.ship_error);
-  if (status.ok()) shared.ship_error[0] = '\0';
-  shared.ship_tried_at = SystemClock().Now().micros;
+// Only where the server has no room for a tail shipper, or archives nothing.
+void ServeShipRequest() {
+  if (!IsShipAsked() || HasTailShipper()) return;
+  Tail tail(&ServerCancel());
+  (void)AnswerShipRequest(&tail);
 }
 
 }  // namespace
@@ -255,7 +206,7 @@ Status LauncherTick(Repository* repo, const Identity& identity) {
     GetShared()->operations.launcher_pid = MyProcPid;
   }
   PITR_RETURN_IF_ERROR(FinishExchange(repo, identity));
-  ServeShipRequest(repo, identity);
+  ServeShipRequest();
   const std::int64_t now = SystemClock().Now().micros;
   if (now < next_sweep && now < next_snapshot_try) return Status::Ok();
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
@@ -266,12 +217,6 @@ Status LauncherTick(Repository* repo, const Identity& identity) {
     PITR_RETURN_IF_ERROR(SweepRepository(repo));
   }
   return TakeFirstSnapshot(repo, branches, identity);
-}
-
-bool LauncherWantsSoon() {
-  const LockHolder lock(OperationsLock());
-  const OperationsShared& shared = GetShared()->operations;
-  return shared.ship_wanted > shared.ship_done;
 }
 
 }  // namespace pitr::pg

@@ -14,7 +14,4 @@ Status LauncherTick(Repository* repo, const Identity& identity);
 // Before the repository is needed: first thing in the launcher's life. Confirms an exchange so that sessions are let in.
 void LauncherConfirmExchange();
 
-// Somebody waits for something that the last tick could not finish: the next one comes after milliseconds.
-bool LauncherWantsSoon();
-
 }  // namespace pitr::pg

@@ -1,5 +1,7 @@
 #include "pg/log.h"
 
+#include <string>
+
 #include "pg/boundary.h"
 #include "pg/error_map.h"
 
@@ -25,6 +27,23 @@ void LogStatus(int level, std::string_view prefix, const Status& status) noexcep
   }
   CopyText(status.message(), message + used, sizeof message - used);
   LogQuietly(level, message, status.detail(), status.hint());
+}
+
+void StateLog::Tell(const Status& status) {
+  if (status.ok()) {
+    if (told_) {
+      LogQuietly(LOG, std::string(name_) + " works again after " + std::to_string(failures_) +
+                          (failures_ == 1 ? " failure" : " failures"));
+    }
+    told_.reset();
+    failures_ = 0;
+    return;
+  }
+  failures_++;
+  if (told_ != status.code()) {
+    LogStatus(WARNING, name_, status);
+    told_ = status.code();
+  }
 }
 
 void ServerLogger::Log(LogLevel level, std::string_view message) noexcept {

@@ -10,6 +10,7 @@
 #include "pg/operation_slots.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
+#include "pg/tail.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
@@ -367,13 +368,11 @@ Status RequestShip(std::int64_t timeout_ms, const RunningOperation* operation) {
   const Lsn wanted = FlushLsn();
   OperationsShared& shared = GetShared()->operations;
   const std::int64_t asked_at = SystemClock().Now().micros;
-  std::int32_t launcher = 0;
   {
     const LockedSlots locked;
     shared.ship_wanted = std::max(shared.ship_wanted, wanted.value);
-    launcher = shared.launcher_pid;
   }
-  WakePid(launcher);
+  WakeTailShipper();
   const std::int64_t began = SystemClock().MonotonicMillis();
   for (;;) {
     std::string error;
@@ -392,7 +391,7 @@ Status RequestShip(std::int64_t timeout_ms, const RunningOperation* operation) {
     if (waited >=
         (tried && !error.empty() ? std::min(timeout_ms, kFailingShipMillis) : timeout_ms)) {
       return Status(Code::kIo, "the newest WAL could not be brought into the repository")
-          .WithDetail(tried && !error.empty() ? error : "The launcher did not answer in time.");
+          .WithDetail(tried && !error.empty() ? error : "The tail shipper did not answer in time.");
     }
     NapOnLatch(20);
     CheckInterrupts();

@@ -45,7 +45,8 @@ struct OperationSlot {
 struct OperationsShared {
   std::int32_t launcher_pid;
   std::uint64_t launcher_latch;  // Latch* of the launcher, 0 = none; set by SetLatch from anywhere
-  // Ship requests: sessions raise `ship_wanted` to the flush LSN that they need and wake the launcher.
+  // Ship requests: sessions raise `ship_wanted` to the flush LSN that they need and wake the tail shipper (the launcher when
+  // there is none).
   std::uint64_t ship_wanted, ship_done;  // LSNs
   char ship_error[512];                  // of the last attempt; empty when it worked
   std::int64_t ship_tried_at;

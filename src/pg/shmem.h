@@ -7,6 +7,7 @@
 #include "pg/archive_state.h"
 #include "pg/exchange_state.h"
 #include "pg/operation_state.h"
+#include "pg/tail_state.h"
 #include "pg/postgres_headers.h"
 
 struct LWLock;
@@ -15,6 +16,7 @@ namespace pitr::pg {
 
 struct Shared {
   ArchiveShared archive;        // lock: ArchiveLock()
+  TailShared tail;              // lock: ArchiveLock()
   OperationsShared operations;  // lock: OperationsLock()
   ExchangeShared exchange;      // see exchange_state.h
 };

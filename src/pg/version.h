@@ -50,6 +50,13 @@ inline constexpr int kServerMajor = PG_VERSION_NUM / 10000;
 #define PITR_LIST_SETTINGS(count) ((count) = GetNumConfigOptions(), get_guc_variables())
 #endif
 
+// 17 renamed the counters of transaction ids in shared memory.
+#if PG_VERSION_NUM >= 170000
+#define PITR_XID_COUNTERS TransamVariables
+#else
+#define PITR_XID_COUNTERS ShmemVariableCache
+#endif
+
 // 19 renamed CHECKPOINT_IMMEDIATE (18.6 still has it).
 #if PG_VERSION_NUM >= 190000
 #define PITR_CHECKPOINT_FAST CHECKPOINT_FAST

@@ -62,6 +62,10 @@ void RegisterWorkers() {
   if (XLogArchiveMode == ARCHIVE_MODE_OFF) {
     return;
   }
+  Fill(&worker, "pitr tail shipper", "pitr_tail_worker_main", 0);
+  // For the heartbeat, which connects to no database, and only when it is on.
+  worker.bgw_flags |= BGWORKER_BACKEND_DATABASE_CONNECTION;
+  RegisterBackgroundWorker(&worker);
   registered_archive_workers = ArchiveWorkersSetting();
   for (int number = 0; number < registered_archive_workers; number++) {
     FillArchiveWorker(&worker, number);

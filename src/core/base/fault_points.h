@@ -15,6 +15,7 @@ inline constexpr std::string_view kFaultPoints[] = {
     "archive.tail.after_publish",
     "archive.tail.before_publish",
     "archive.tail.before_read",
+    "archive.tail.before_remove",
     "archive_worker.claimed",
     "archive_worker.shipped",
     "archiver.after_ship",

@@ -36,10 +36,11 @@ Status CheckCancel(const CancelToken* cancel) {
              : Status::Ok();
 }
 
-// Compares what comes in with the file, from its beginning.
+// Compares what comes in with the file, from its place in there on.
 class FileComparer {
  public:
-  FileComparer(const File& file, const CancelToken* cancel) : file_(file), cancel_(cancel) {}
+  explicit FileComparer(const ContentToCompare& content)
+      : file_(content.file), cancel_(content.cancel), position_(content.offset) {}
 
   Status Add(ByteView stored) {
     PITR_RETURN_IF_ERROR(CheckCancel(cancel_));
@@ -57,7 +58,7 @@ class FileComparer {
   const File& file_;
   const CancelToken* cancel_;
   Bytes buffer_;
-  std::uint64_t position_ = 0;
+  std::uint64_t position_;
   bool is_same_ = true;
 };
 
@@ -69,7 +70,7 @@ Result<std::string> HashOfFile(const ContentToCompare& content) {
     const auto wanted = static_cast<std::size_t>(
         std::min<std::uint64_t>(kReadSize, content.footer.plain_size - position));
     PITR_ASSIGN_OR_RETURN(const std::size_t got,
-                          content.file.ReadAt(position, buffer.data(), wanted));
+                          content.file.ReadAt(content.offset + position, buffer.data(), wanted));
     if (got == 0) {
       break;
     }
@@ -90,7 +91,7 @@ Result<EnvelopeFooter> CheckSameContent(ObjectStore* store, const ContentToCompa
   PITR_ASSIGN_OR_RETURN(const EnvelopeFooter stored, std::move(footer));
   if (stored.plain_size == content.footer.plain_size &&
       stored.plain_hash == content.footer.plain_hash) {
-    FileComparer comparer(content.file, content.cancel);
+    FileComparer comparer(content);
     PITR_RETURN_IF_ERROR(StreamEnvelope(store, content.object, content.kind,
                                         [&](ByteView bytes) { return comparer.Add(bytes); }));
     if (comparer.is_same()) {

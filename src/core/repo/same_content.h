@@ -16,8 +16,9 @@ struct ContentToCompare {
   ObjectKind kind;
   const std::string& path;  // for messages
   const File& file;
-  const EnvelopeFooter& footer;  // of the first plain_size bytes of `file`
+  const EnvelopeFooter& footer;  // of the plain_size bytes of `file` from `offset` on
   const CancelToken* cancel;     // may be null
+  std::uint64_t offset = 0;
 };
 
 // The footer of the stored object when it holds exactly those bytes; kAlreadyExists naming both, with their

@@ -35,7 +35,6 @@ struct Shipment {
   int compression_level;
   SegmentId segment;       // kinds of WAL
   std::uint64_t size = 0;  // bytes of the file that are shipped
-  bool is_tail = false;
 };
 
 std::string WhatOf(const Shipment& shipment) { return "WAL file \"" + shipment.path + "\""; }
@@ -67,11 +66,7 @@ Status Publish(const Shipment& shipment, const File& file, EnvelopeWriter* write
   if (shipment.options.still_ready && !shipment.options.still_ready()) {
     return Status(Code::kNotReady, WhatOf(shipment) + " is not waiting to be archived any more");
   }
-  if (shipment.is_tail) {
-    PITR_FAULT("archive.tail.before_publish");
-  } else {
-    PITR_FAULT("archive.segment.before_publish");
-  }
+  PITR_FAULT("archive.segment.before_publish");
   Status status = writer->Finish(extra);
   EnvelopeFooter stored = writer->footer();
   if (status.code() == Code::kAlreadyExists) {
@@ -85,11 +80,7 @@ Status Publish(const Shipment& shipment, const File& file, EnvelopeWriter* write
   }
   result->raw_bytes = stored.plain_size;
   result->stored_bytes = stored.object_size();
-  if (shipment.is_tail) {
-    PITR_FAULT("archive.tail.after_publish");
-  } else {
-    PITR_FAULT("archive.segment.after_publish");
-  }
+  PITR_FAULT("archive.segment.after_publish");
   return Status::Ok();
 }
 
@@ -122,7 +113,7 @@ Status CheckBegin(const Shipment& shipment, ByteView begin) {
                   ".");
 }
 
-// Segments, .partial files and tail pieces.
+// Segments and .partial files.
 Result<ShipResult> ShipWal(const Shipment& shipment, const File& file) {
   const bool is_whole = shipment.kind == ObjectKind::kWalSegment;
   wal::IndexBuilder builder({shipment.options.root, shipment.segment});
@@ -193,38 +184,6 @@ Status CheckSize(const Shipment& shipment, WalFileKind kind) {
       .WithDetail("WAL segments of this server have " + std::to_string(segment_size) + " bytes.");
 }
 
-// After `piece` is durable. What cannot be removed now is removed by the next piece, so errors are nothing to
-// fail a shipment for.
-void RemoveSuperseded(Repository* repo, const ShipOptions& options,
-                      const layout::TailPiece& piece) {
-  ObjectStore* store = repo->store();
-  const std::uint64_t segment_size = options.root.segment_size;
-  const Result<std::vector<ObjectStat>> found =
-      store->List(layout::TailPrefix(options.branch, piece.segment.timeline));
-  if (!found.ok()) {
-    return;
-  }
-  for (const ObjectStat& object : *found) {
-    const auto other = layout::ParseTailName(layout::LastPart(object.name), segment_size);
-    if (!other.has_value()) {
-      continue;
-    }
-    bool is_superseded = false;
-    if (other->segment == piece.segment) {
-      const bool is_itself = other->begin == piece.begin && other->end == piece.end;
-      is_superseded = !is_itself && other->begin >= piece.begin && other->end <= piece.end;
-    } else if (other->segment < piece.segment) {
-      const std::string name = SegmentName(other->segment, segment_size);
-      const WalFileName parsed = {WalFileKind::kSegment, other->segment.timeline,
-                                  other->segment.number, 0};
-      is_superseded = store->Stat(layout::WalObject(options.branch, parsed, name)).ok();
-    }
-    if (is_superseded && !store->Remove(object.name).ok()) {
-      return;
-    }
-  }
-}
-
 }  // namespace
 
 Result<ShipResult> ShipWalFile(Repository* repo, const ShipOptions& options,
@@ -251,30 +210,6 @@ Result<ShipResult> ShipWalFile(Repository* repo, const ShipOptions& options,
   PITR_ASSIGN_OR_RETURN(shipment.size, file.Size());
   PITR_RETURN_IF_ERROR(CheckSize(shipment, parsed->kind));
   return is_text ? ShipText(shipment, *parsed, file) : ShipWal(shipment, file);
-}
-
-Result<ShipResult> ShipTail(Repository* repo, const ShipOptions& options, const std::string& path,
-                            SegmentId segment, std::uint32_t flushed) {
-  if (flushed == 0 || flushed > options.root.segment_size) {
-    return Status(Code::kInvalidArgument,
-                  "cannot ship " + std::to_string(flushed) + " bytes of a WAL segment");
-  }
-  const layout::TailPiece piece = {segment, 0, flushed};
-  const Shipment shipment = {
-      .repo = repo,
-      .options = options,
-      .path = path,
-      .object = layout::TailObject(options.branch, piece, options.root.segment_size),
-      .kind = ObjectKind::kWalPart,
-      .compression_level = options.compression_level,
-      .segment = segment,
-      .size = flushed,
-      .is_tail = true};
-  PITR_FAULT("archive.tail.before_read");
-  PITR_ASSIGN_OR_RETURN(const File file, File::Open(path, O_RDONLY));
-  PITR_ASSIGN_OR_RETURN(ShipResult result, ShipWal(shipment, file));
-  RemoveSuperseded(repo, options, piece);
-  return result;
 }
 
 }  // namespace pitr

@@ -40,12 +40,6 @@ struct ShipResult {
 Result<ShipResult> ShipWalFile(Repository* repo, const ShipOptions& options,
                                const std::string& path, const std::string& name);
 
-// Ships the first `flushed` bytes of the open segment at `path` as one piece (tail/). Shorter pieces of the same segment
-// that this one covers are removed afterwards, and pieces of earlier segments whose whole segment is there. DURABLE.
-// IDEMPOTENT as ShipWalFile.
-Result<ShipResult> ShipTail(Repository* repo, const ShipOptions& options, const std::string& path,
-                            SegmentId segment, std::uint32_t flushed);
-
 // The lines through which the history of `branch` runs: itself, its ancestor up to the fork, ….
 class WalReader {
  public:
@@ -88,8 +82,8 @@ class WalReader {
   // Whether what line_[i] holds of `timeline` (and, with a number, of that segment) belongs to this history.
   bool Counts(std::size_t i, TimelineId timeline) const;
   bool Counts(std::size_t i, SegmentId segment) const;
+  Status ReadPieces(const Found& found, Bytes* joined) const;
   // What is found, without the zeroes behind it.
-  Result<Bytes> ReadFound(const Found& found) const;
   Result<Bytes> ReadWhatIsThere(SegmentId segment, Found* found) const;
   Status AddHeld(std::size_t i, TimelineId timeline, std::map<std::uint64_t, Held>* held) const;
 

@@ -3,9 +3,11 @@
 #include "core/repo/wal_archive.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/codec/envelope.h"
 #include "core/repo/layout.h"
+#include "core/repo/tail_pieces.h"
 
 namespace pitr {
 
@@ -29,55 +31,6 @@ Result<bool> IsThere(ObjectStore* store, const std::string& object) {
     return std::move(found).status();
   }
   return found.ok();
-}
-
-struct NamedPiece {
-  layout::TailPiece piece;
-  std::string object;
-  std::uint64_t stored_bytes = 0;
-};
-
-// From pieces of one segment those that make up the longest stretch from its start, in order. At each place the
-// piece that reaches farthest is right: bytes of flushed WAL are the same in all of them.
-std::vector<NamedPiece> Join(const std::vector<NamedPiece>& pieces) {
-  std::vector<NamedPiece> joined;
-  for (std::uint32_t reached = 0;;) {
-    const NamedPiece* farthest = nullptr;
-    for (const NamedPiece& named : pieces) {
-      const std::uint32_t best = farthest == nullptr ? reached : farthest->piece.end;
-      if (named.piece.begin <= reached && named.piece.end > best) {
-        farthest = &named;
-      }
-    }
-    if (farthest == nullptr) {
-      return joined;
-    }
-    joined.push_back(*farthest);
-    reached = farthest->piece.end;
-  }
-}
-
-Result<std::vector<NamedPiece>> PiecesOf(ObjectStore* store, const Branch& branch,
-                                         SegmentId segment) {
-  const std::string prefix = layout::TailPrefix(branch.id, segment.timeline);
-  const std::string name = SegmentName(segment, branch.root.segment_size);
-  std::vector<NamedPiece> pieces;
-  // Names of the segment's pieces are those between "<name>" and "<name>/".
-  constexpr std::size_t kPage = 100;
-  for (std::string after = prefix + name;;) {
-    PITR_ASSIGN_OR_RETURN(const std::vector<ObjectStat> page, store->List(prefix, after, kPage));
-    for (const ObjectStat& object : page) {
-      const auto piece =
-          layout::ParseTailName(layout::LastPart(object.name), branch.root.segment_size);
-      if (piece.has_value() && piece->segment == segment) {
-        pieces.push_back({*piece, object.name, object.size});
-      }
-    }
-    if (page.size() < kPage || !page.back().name.starts_with(prefix + name)) {
-      return Join(pieces);
-    }
-    after = page.back().name;
-  }
 }
 
 }  // namespace
@@ -119,8 +72,9 @@ Result<WalReader::Found> WalReader::FindSegment(SegmentId segment) const {
     if (!Counts(i, segment)) {
       continue;
     }
-    PITR_ASSIGN_OR_RETURN(const std::vector<NamedPiece> joined,
-                          PiecesOf(repo_->store(), line_[i], segment));
+    PITR_ASSIGN_OR_RETURN(const std::vector<NamedPiece> pieces,
+                          ListPieces(repo_->store(), line_[i].id, segment, segment_size()));
+    const std::vector<NamedPiece> joined = JoinPieces(pieces);
     if (!joined.empty()) {
       Found found{"", line_[i].id, false, true, {}};
       for (const NamedPiece& named : joined) {
@@ -134,39 +88,59 @@ Result<WalReader::Found> WalReader::FindSegment(SegmentId segment) const {
                                      "\" is not in the repository");
 }
 
-Result<Bytes> WalReader::ReadFound(const Found& found) const {
-  if (!found.from_tail) {
-    const ObjectKind kind = found.is_partial ? ObjectKind::kWalPart : ObjectKind::kWalSegment;
-    return ReadEnvelope(repo_->store(), found.object, kind, segment_size());
-  }
-  Bytes joined;
+// Goes on behind what `joined` has, whatever pieces that came from.
+Status WalReader::ReadPieces(const Found& found, Bytes* joined) const {
   for (const std::string& object : found.pieces) {
+    const auto piece = layout::ParseTailName(layout::LastPart(object), segment_size());
+    if (piece.has_value() && piece->end <= joined->size()) {
+      continue;
+    }
     PITR_ASSIGN_OR_RETURN(const Bytes bytes, ReadEnvelope(repo_->store(), object,
                                                           ObjectKind::kWalPart, segment_size()));
-    const auto piece = layout::ParseTailName(layout::LastPart(object), segment_size());
     if (!piece.has_value() || bytes.size() != piece->end - piece->begin ||
-        piece->begin > joined.size()) {
+        piece->begin > joined->size()) {
       return Status(Code::kCorrupt,
                     "object \"" + object + "\" does not hold the bytes that its name says");
     }
-    joined.resize(piece->begin);
-    joined.insert(joined.end(), bytes.begin(), bytes.end());
+    joined->resize(piece->begin);
+    joined->insert(joined->end(), bytes.begin(), bytes.end());
   }
-  return joined;
+  return Status::Ok();
 }
 
 Result<Bytes> WalReader::ReadWhatIsThere(SegmentId segment, Found* found) const {
+  Bytes joined;
+  BranchId joined_from;
   for (int attempt = 1;; attempt++) {
     PITR_ASSIGN_OR_RETURN(*found, FindSegment(segment));
-    Result<Bytes> bytes = ReadFound(*found);
-    if (bytes.ok() || bytes.status().code() != Code::kNotFound) {
-      return bytes;
+    Status status;
+    if (found->from_tail) {
+      if (std::exchange(joined_from, found->branch) != found->branch) {
+        joined.clear();
+      }
+      const std::size_t before = joined.size();
+      status = ReadPieces(*found, &joined);
+      if (status.ok()) {
+        return joined;
+      }
+      // Whoever ships a piece a second removes some as often: what was read counts, so that this comes to an end.
+      attempt = joined.size() > before ? 0 : attempt;
+    } else {
+      const ObjectKind kind = found->is_partial ? ObjectKind::kWalPart : ObjectKind::kWalSegment;
+      Result<Bytes> bytes = ReadEnvelope(repo_->store(), found->object, kind, segment_size());
+      if (bytes.ok()) {
+        return bytes;
+      }
+      status = bytes.status();
+    }
+    if (status.code() != Code::kNotFound) {
+      return status;
     }
     if (attempt == kAttempts) {
       // Found, but not to be read: no proof that it is absent.
       return Status(Code::kIo, "WAL segment \"" + SegmentName(segment, segment_size()) +
                                    "\" changes all the time")
-          .WithDetail(bytes.status().message() + ".");
+          .WithDetail(status.message() + ".");
     }
   }
 }
@@ -288,7 +262,7 @@ Status WalReader::AddHeld(std::size_t i, TimelineId timeline,
   }
   for (const auto& [number, named] : by_segment) {
     std::uint64_t stored_bytes = 0;
-    const std::vector<NamedPiece> joined = Join(named);
+    const std::vector<NamedPiece> joined = JoinPieces(named);
     for (const NamedPiece& piece : joined) {
       stored_bytes += piece.stored_bytes;
     }

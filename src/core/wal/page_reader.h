@@ -30,7 +30,7 @@ class RecordSink {
 
 struct PageReaderOptions {
   RootIdentity root;
-  Lsn begin;                    // start of a segment
+  Lsn begin;                    // start of a segment, or of a page in it
   TimelineId max_timeline = 0;  // pages of later ones are foreign; 0: any
   // Bytes kept of a record that runs over a page border. Commits and aborts are kept whole.
   std::size_t keep = kFragmentCap;

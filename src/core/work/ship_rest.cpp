@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/file.h"
+#include "core/repo/tail.h"
 #include "core/types/wal_name.h"
 #include "core/wal/index.h"
 #include "core/work/control_file.h"

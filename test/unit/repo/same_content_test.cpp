@@ -75,6 +75,25 @@ TEST_F(SameContentTest, AnObjectThatWentAwayIsNoMissingFile) {
             Code::kIo);
 }
 
+TEST_F(SameContentTest, TheContentMayStandAnywhereInTheFile) {
+  const TempDir directory;
+  const std::string path = directory / "file", object = "a/object";
+  ASSERT_TRUE(WriteFileDurably(path, AsBytes("0123456789")).ok());
+  Result<File> file = File::Open(path, O_RDONLY);
+  MemoryStore store;
+  ASSERT_TRUE(WriteEnvelope(&store, object, ObjectKind::kText, 0, AsBytes("345")).ok());
+  EnvelopeFooter footer;
+  footer.plain_size = 3;
+  footer.plain_hash = Xxh3(AsBytes("345"));
+  EXPECT_TRUE(
+      CheckSameContent(&store, {object, ObjectKind::kText, path, *file, footer, nullptr, 3}).ok());
+  const Status other =
+      CheckSameContent(&store, {object, ObjectKind::kText, path, *file, footer, nullptr, 4})
+          .status();
+  EXPECT_EQ(other.code(), Code::kAlreadyExists);
+  EXPECT_NE(other.detail().find(ToHex(Sha256(AsBytes("456")))), std::string::npos);
+}
+
 TEST_F(SameContentTest, CanBeCancelled) {
   class Cancelled final : public CancelToken {
    public:

@@ -52,7 +52,7 @@ class WalReaderTest : public WalRepositoryTest {
                                       : OnTimeline(timeline, number);
     ShipOk(NameOf(timeline, number) + suffix, bytes);
   }
-  // A piece by hand: ShipTail makes them from 0 on only.
+  // A piece by hand, of any place.
   void PutPiece(const Branch& branch, std::uint64_t number, std::uint32_t begin,
                 std::uint32_t end) {
     const std::string object =

@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "core/repo/tail.h"
+
 namespace pitr {
 
 Moment TestLine::Commit(double seconds) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/base/file.h"
+#include "core/repo/tail.h"
 #include "core/repo/wal_archive.h"
 #include "unit/support/memory_store.h"
 #include "unit/support/temp_dir.h"
