@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "core/store/http.h"
+#include "core/base/cancel.h"
 #include "pg/exchange.h"
 #include "pg/guc.h"
 #include "pg/interrupts.h"
@@ -31,7 +31,7 @@ PGDLLEXPORT void _PG_init(void);
 void _PG_init(void) {
   const bool preloaded = process_shared_preload_libraries_in_progress;
   pitr::pg::DefineSettings(preloaded);
-  pitr::SetHttpCancel(&pitr::pg::ServerCancel());
+  pitr::SetProcessCancel(&pitr::pg::ServerCancel());
   if (!preloaded || IsStagingServer()) {
     return;
   }

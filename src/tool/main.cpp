@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/cancel.h"
 #include "core/base/fault.h"
-#include "core/store/http.h"
 #include "tool/commands.h"
 #include "tool/exit_codes.h"
 #include "tool/signals.h"
@@ -53,11 +53,15 @@ constexpr char kUsage[] =
     "  pitr wal-get NAME PATH\n"
     "      for restore_command: exit 0 delivered, 1 not in the repository, 200 anything else\n"
     "\n"
-    "PITR_REPOSITORY stands in for --repository. Exit 2: wrong usage, 200: failed.\n"
+    "PITR_REPOSITORY stands in for --repository. For an encrypted repository restore, info and "
+    "verify take\n"
+    "--encryption-key-file FILE, or the environment PITR_ENCRYPTION_KEY_FILE or "
+    "PITR_ENCRYPTION_KEY_COMMAND.\n"
+    "Exit 2: wrong usage, 200: failed.\n"
     "The server also starts: pitr job, pitr guard. For tests: pitr fault-points.\n";
 
 int Run(int argc, char** argv) {
-  SetHttpCancel(&CancelOfProcess());
+  SetProcessCancel(&CancelOfProcess());
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.empty()) {
     std::fputs(kUsage, stderr);

@@ -1,4 +1,4 @@
-// Asked by long core loops every few megabytes or few thousand records.
+// Asked by long core loops every few megabytes or few thousand records, and by whatever waits for something outside.
 #pragma once
 
 namespace pitr {
@@ -14,5 +14,10 @@ class NoCancel final : public CancelToken {
  public:
   bool IsCancelled() const noexcept override { return false; }
 };
+
+// What ends waiting for others (requests, commands) anywhere in this process with kCancelled; null: nothing. Set once, before the
+// first wait: the places that wait lie deep below callers that have no token to pass.
+void SetProcessCancel(const CancelToken* token);
+bool IsProcessCancelled() noexcept;
 
 }  // namespace pitr

@@ -4,6 +4,7 @@
 #define XXH_STATIC_LINKING_ONLY      // the layout of XXH3_state_t, to let C++ allocate it
 #include "core/base/hash.h"
 
+#include <openssl/crypto.h>
 #include <openssl/sha.h>
 #include <sys/random.h>
 #include <xxhash.h>
@@ -87,6 +88,8 @@ Result<Bytes> FromHex(std::string_view text) {
   }
   return bytes;
 }
+
+void Wipe(void* bytes, std::size_t size) noexcept { OPENSSL_cleanse(bytes, size); }
 
 Result<Bytes> RandomBytes(std::size_t size) {
   Bytes bytes(size);

@@ -40,6 +40,9 @@ inline std::uint32_t Crc32cFin(std::uint32_t crc) { return crc ^ 0xFFFFFFFFU; }
 std::string ToHex(ByteView bytes);             // lower case
 Result<Bytes> FromHex(std::string_view text);  // strict: even length, [0-9a-fA-F]
 
+// Overwrites a secret that is done with; no compiler leaves it out.
+void Wipe(void* bytes, std::size_t size) noexcept;
+
 // `size` bytes from the kernel's random source; kIo when it fails.
 Result<Bytes> RandomBytes(std::size_t size);
 

@@ -11,6 +11,7 @@
 #include <limits>
 #include <mutex>
 
+#include "core/base/cancel.h"
 #include "core/base/clock.h"
 #include "core/store/http_connection.h"
 #include "core/store/http_message.h"
@@ -21,7 +22,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kPoolWait{50};
 
-std::atomic<const CancelToken*> g_cancel{nullptr};
 std::atomic<std::int64_t> g_time_limit_end{std::numeric_limits<std::int64_t>::max()};
 
 // Connections that wait for a request, and the count of those that have one. Belongs to one process.
@@ -143,7 +143,7 @@ class PooledClient final : public HttpClient {
 }  // namespace
 
 Status CheckCancelAndDeadline(const HttpConnection::Job& job) {
-  if (IsHttpCancelled()) {
+  if (IsProcessCancelled()) {
     return Status(Code::kCancelled, "request to \"" + job.server + "\" was cancelled");
   }
   if (SystemClock().MonotonicMillis() >= job.deadline_ms) {
@@ -161,17 +161,10 @@ Result<std::unique_ptr<HttpClient>> HttpClient::Create(const HttpOptions& option
   return std::unique_ptr<HttpClient>(std::make_unique<PooledClient>(options));
 }
 
-void SetHttpCancel(const CancelToken* token) { g_cancel.store(token, std::memory_order_release); }
-
 HttpTimeLimit::HttpTimeLimit(std::int64_t milliseconds) : before_(HttpTimeLimitEnd()) {
   g_time_limit_end = std::min(before_, SystemClock().MonotonicMillis() + milliseconds);
 }
 HttpTimeLimit::~HttpTimeLimit() { g_time_limit_end = before_; }
 std::int64_t HttpTimeLimitEnd() { return g_time_limit_end; }
-
-bool IsHttpCancelled() {
-  const CancelToken* token = g_cancel.load(std::memory_order_acquire);
-  return token != nullptr && token->IsCancelled();
-}
 
 }  // namespace pitr

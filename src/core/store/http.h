@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "core/base/bytes.h"
-#include "core/base/cancel.h"
 #include "core/base/result.h"
 
 namespace pitr {
@@ -50,16 +49,12 @@ class HttpClient {
 
   // Any answer with a status line is OK, a 500 as well; redirects are not followed. Thread-safe; connections are kept and used again.
   // kUnavailable: no connection, TLS refused, time limit, connection lost or body shorter than announced (the message names
-  // host and cause, never a header). kCancelled within 250 ms after the token says so. kLimit: the body is too long.
+  // host and cause, never a header). kCancelled within 250 ms after the process is to stop (base/cancel.h). kLimit: the body is too long.
   // No retries here: a request may have been carried out although its answer was lost. The one exception is a kept connection
   // that ends under a request before a byte of the answer: then it goes out once more on a new one if it is a GET or HEAD, a
   // PUT or DELETE without a condition (they set a state, twice as well as once), or if its body had not gone out whole.
   virtual Result<HttpResponse> Perform(const HttpRequest& request) = 0;
 };
-
-// What ends waiting in every request of this process with kCancelled; null: nothing. Set once, before the first request.
-void SetHttpCancel(const CancelToken* token);
-bool IsHttpCancelled();  // for whoever pauses between requests
 
 // While one lives, no request of this process lasts, and none is tried again, beyond its end: for whoever must answer soon. A
 // second one inside can only shorten the time. Then requests are kUnavailable. Not for processes that use threads.

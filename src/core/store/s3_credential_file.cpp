@@ -1,17 +1,12 @@
-// Keys from a file or the environment. The file is judged by its open descriptor, so that what is read is what was looked at.
+// Keys from a file or the environment.
 #include "core/store/s3_credential_sources.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 
 #include "core/base/ascii.h"
-#include "core/base/file.h"
+#include "core/base/hash.h"
+#include "core/base/secret_file.h"
 
 namespace pitr {
 
@@ -22,6 +17,7 @@ constexpr std::size_t kMaxIdSize = 256;
 constexpr std::size_t kMaxSecretSize = 1024;
 constexpr std::size_t kMaxTokenSize = 16384;
 
+constexpr std::string_view kWhat = "credentials file";
 constexpr std::string_view kFileHint =
     "The file has a line [default] and below it aws_access_key_id = ... and "
     "aws_secret_access_key = ...";
@@ -31,42 +27,6 @@ Status Unusable(std::string message, std::string hint) {
   return Status(Code::kInvalidArgument, std::move(message)).WithHint(std::move(hint));
 }
 
-// What must have changed for the file to be read again. The time of change is among it, so that a file put in place with an old
-// time of modification is seen.
-struct FileState {
-  dev_t device = 0;
-  ino_t inode = 0;
-  off_t size = 0;
-  std::int64_t modified_sec = 0, modified_nsec = 0, changed_sec = 0, changed_nsec = 0;
-  friend bool operator==(const FileState&, const FileState&) = default;
-};
-
-Result<FileState> CheckFile(const File& file, const std::string& path) {
-  struct stat found = {};
-  if (::fstat(file.fd(), &found) != 0) {
-    return Unusable(Status::FromErrno(errno, "stat credentials file \"" + path + "\"").message(),
-                    "Check the file and its disk.");
-  }
-  if (!S_ISREG(found.st_mode)) {
-    return Unusable("credentials file \"" + path + "\" is no regular file", "Name a file.");
-  }
-  if (found.st_uid != ::geteuid()) {
-    return Unusable("credentials file \"" + path + "\" belongs to user " +
-                        std::to_string(found.st_uid) + ", not to user " +
-                        std::to_string(::geteuid()) + " who reads it",
-                    "Use chown; whoever owns the file can read and replace the keys.");
-  }
-  if ((found.st_mode & 077) != 0) {
-    char mode[16];
-    std::snprintf(mode, sizeof mode, "0%03o", static_cast<unsigned>(found.st_mode & 07777));
-    return Unusable("credentials file \"" + path + "\" has mode " + mode +
-                        ", which gives rights to group or others",
-                    "Use chmod 0600; if somebody may have read the keys, replace them.");
-  }
-  return FileState{found.st_dev,         found.st_ino,          found.st_size,
-                   found.st_mtim.tv_sec, found.st_mtim.tv_nsec, found.st_ctim.tv_sec,
-                   found.st_ctim.tv_nsec};
-}
 
 class FileCredentials final : public S3CredentialProvider {
  public:
@@ -74,17 +34,14 @@ class FileCredentials final : public S3CredentialProvider {
 
   Result<S3Credentials> Get() override {
     const std::lock_guard lock(mutex_);
-    // O_NONBLOCK: a pipe of that name must not stop the caller.
-    Result<File> file = File::Open(path_, O_RDONLY | O_NONBLOCK);
-    if (!file.ok()) {
-      return Unusable("credentials file: " + file.status().message(),
-                      "It is named by pitr.s3_credentials_file or in the repository's address.");
-    }
-    PITR_ASSIGN_OR_RETURN(const FileState state, CheckFile(*file, path_));
-    if (!keys_ || state != state_) {
+    PITR_ASSIGN_OR_RETURN(
+        const SecretFile file,
+        OpenSecretFile(path_, kWhat,
+                       "It is named by pitr.s3_credentials_file or in the repository's address."));
+    if (!keys_ || file.state != state_) {
       keys_.reset();
-      PITR_ASSIGN_OR_RETURN(keys_, Read(*file));
-      state_ = state;
+      PITR_ASSIGN_OR_RETURN(keys_, Read(file));
+      state_ = file.state;
     }
     return *keys_;
   }
@@ -95,19 +52,17 @@ class FileCredentials final : public S3CredentialProvider {
   }
 
  private:
-  Result<S3Credentials> Read(const File& file) const {
-    std::string text(kMaxFileSize + 1, '\0');
-    const Result<std::size_t> size = file.ReadAt(0, text.data(), text.size());
-    if (!size.ok() || *size > kMaxFileSize) {
-      return Unusable("credentials file \"" + path_ + "\" could not be read or is too large",
-                      std::string(kFileHint));
-    }
-    return ParseCredentialsFile(std::string_view(text).substr(0, *size), path_);
+  Result<S3Credentials> Read(const SecretFile& file) const {
+    Bytes text(kMaxFileSize);
+    PITR_ASSIGN_OR_RETURN(const std::size_t size, ReadSecretFile(file, path_, kWhat, text));
+    Result<S3Credentials> keys = ParseCredentialsFile(AsText(ByteView(text).first(size)), path_);
+    Wipe(text.data(), text.size());
+    return keys;
   }
 
   const std::string path_;
   std::mutex mutex_;
-  FileState state_;                    // of the file that keys_ were read from
+  SecretFileState state_;              // of the file that keys_ were read from
   std::optional<S3Credentials> keys_;  // guarded by mutex_, as state_ is
 };
 

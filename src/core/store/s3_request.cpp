@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "core/base/backoff.h"
+#include "core/base/cancel.h"
 #include "core/base/hash.h"
 #include "core/store/s3_sign.h"
 #include "core/store/s3_xml.h"
@@ -52,7 +53,7 @@ std::int64_t RetryAfterMs(const HttpResponse& response) {
 Status Pause(std::int64_t milliseconds) {
   const std::int64_t until = SystemClock().MonotonicMillis() + milliseconds;
   for (;;) {
-    if (IsHttpCancelled()) {
+    if (IsProcessCancelled()) {
       return Status(Code::kCancelled, "waiting for the repository was cancelled");
     }
     const std::int64_t left = until - SystemClock().MonotonicMillis();

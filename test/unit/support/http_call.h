@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/base/cancel.h"
 #include "core/base/clock.h"
 #include "core/store/http.h"
 
@@ -89,8 +90,8 @@ inline bool Has(const std::string& text, std::string_view part) {
 // Cancels every request of this process while Set, and none after its scope.
 class CancelScope final : public CancelToken {
  public:
-  CancelScope() { SetHttpCancel(this); }
-  ~CancelScope() override { SetHttpCancel(nullptr); }
+  CancelScope() { SetProcessCancel(this); }
+  ~CancelScope() override { SetProcessCancel(nullptr); }
   CancelScope(const CancelScope&) = delete;
   CancelScope& operator=(const CancelScope&) = delete;
   bool IsCancelled() const noexcept override { return is_set_.load(); }
