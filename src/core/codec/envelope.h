@@ -1,5 +1,5 @@
-// The header and footer around what is stored: magic, version, codec, sizes, checksums, and room for the
-// cipher that a later version adds. Format: doc/repository-format.md.
+// The header and footer around what is stored: magic, version, codec, sizes, checksums. Encryption lies below, see
+// encrypted_store.h: the cipher of an envelope is always 0. Format: doc/repository-format.md.
 //
 //   header  64 bytes   magic "PITRobj1", kind, version, codec, cipher (0), plain size (0 = see footer, always so here)
 //   payload            zstd frames of 2 MiB of plain bytes each (the last one has the rest) and, as a last, skippable
