@@ -52,7 +52,7 @@ Archiver& MyArchiver() {
   static Archiver* archiver = nullptr;
   if (archiver == nullptr) {
     ReleaseClaimsAtExit();
-    SetHttpCancel(&ArchiverCancel());
+    SetProcessCancel(&ArchiverCancel());
     archiver = new Archiver;
   }
   return *archiver;

@@ -73,7 +73,7 @@ Status ShipShutdownCheckpoint(Shipper* shipper) {
   static constinit Deadline deadline;
   deadline.Begin();
   // Not the server's wish: SIGTERM may have come long ago, from an init that stops the whole machine.
-  SetHttpCancel(&deadline);
+  SetProcessCancel(&deadline);
   shipper->set_cancel(&deadline);
   PITR_RETURN_IF_ERROR(shipper->Open());
   const std::uint64_t size = shipper->identity().root.segment_size;

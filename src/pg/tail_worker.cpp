@@ -134,7 +134,7 @@ long TailWorker::Tick() {
 
 PITR_WORKER(pitr_tail_worker_main) {
   Call([] { BeginWorker(); });
-  SetHttpCancel(&WorkerCancel());
+  SetProcessCancel(&WorkerCancel());
   ReleaseClaimsAtExit();
   if (!BecomeTailShipper()) {
     return Status::Ok();  // a worker that was started twice

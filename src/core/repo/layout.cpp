@@ -9,7 +9,7 @@ namespace pitr::layout {
 
 namespace {
 
-constexpr std::string_view kCatalog = "catalog/";
+constexpr std::string_view kCatalog = "catalog/", kKeys = "keys/";
 constexpr std::size_t kNumberDigits = 20;  // 2^64 - 1 has 20
 
 std::string Hex8(std::uint32_t value) {
@@ -29,6 +29,22 @@ std::optional<std::uint32_t> ParseHex8(std::string_view text) {
   return value;
 }
 
+std::string NumberText(std::uint64_t number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%020llu", static_cast<unsigned long long>(number));
+  return text;
+}
+
+std::optional<std::uint64_t> ParseNumber(std::string_view digits) {
+  std::uint64_t number = 0;
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (digits.size() != kNumberDigits || parsed.ec != std::errc() ||
+      parsed.ptr != digits.data() + digits.size() || number == 0) {
+    return std::nullopt;
+  }
+  return number;
+}
+
 }  // namespace
 
 std::string CatalogPrefix(std::string_view kind) {
@@ -36,9 +52,7 @@ std::string CatalogPrefix(std::string_view kind) {
 }
 
 std::string CatalogName(std::string_view kind, std::uint64_t number) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%020llu", static_cast<unsigned long long>(number));
-  return CatalogPrefix(kind) + text;
+  return CatalogPrefix(kind) + NumberText(number);
 }
 
 std::optional<std::uint64_t> ParseCatalogName(std::string_view name) {
@@ -50,14 +64,15 @@ std::optional<std::uint64_t> ParseCatalogName(std::string_view name) {
   if (slash == std::string_view::npos || slash == 0) {
     return std::nullopt;
   }
-  const std::string_view digits = name.substr(slash + 1);
-  std::uint64_t number = 0;
-  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (digits.size() != kNumberDigits || parsed.ec != std::errc() ||
-      parsed.ptr != digits.data() + digits.size() || number == 0) {
-    return std::nullopt;
-  }
-  return number;
+  return ParseNumber(name.substr(slash + 1));
+}
+
+std::string KeysPrefix() { return std::string(kKeys); }
+
+std::string KeyObject(std::uint64_t number) { return KeysPrefix() + NumberText(number); }
+
+std::optional<std::uint64_t> ParseKeyObject(std::string_view name) {
+  return name.starts_with(kKeys) ? ParseNumber(name.substr(kKeys.size())) : std::nullopt;
 }
 
 std::string_view LastPart(std::string_view name) {

@@ -1,6 +1,7 @@
 // Every object name of the repository, composed and parsed here and nowhere else.
 //
 //   repository.json
+//   keys/<20-digit number>                                      of an encrypted repository: its master key, wrapped
 //   catalog/<kind>/<20-digit number>
 //   branches/<branch id>/wal/<TTTTTTTT>/<file name as in pg_wal>     segments (index inside), .partial, .backup
 //   branches/<branch id>/wal/history/<TTTTTTTT>.history
@@ -21,6 +22,10 @@
 namespace pitr::layout {
 
 inline constexpr std::string_view kRepositoryObject = "repository.json";
+
+std::string KeysPrefix();
+std::string KeyObject(std::uint64_t number);
+std::optional<std::uint64_t> ParseKeyObject(std::string_view name);  // from 1 on
 
 std::string CatalogPrefix(std::string_view kind);
 std::string CatalogName(std::string_view kind, std::uint64_t number);

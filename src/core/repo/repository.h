@@ -11,22 +11,36 @@
 
 #include "core/base/clock.h"
 #include "core/base/result.h"
+#include "core/codec/keyring.h"
+#include "core/repo/access.h"
+#include "core/repo/master_key.h"
 #include "core/store/store.h"
 
 namespace pitr {
+
+class EncryptedStore;
 
 class Repository {
  public:
   inline static constexpr int kFormatVersion = 1;
 
   // kNotReady when the store is empty (no repository.json) unless `create`; kForeign for another format or a newer version.
-  // Creating checks that the folder is empty: anything else in it is kForeign.
-  static Result<std::unique_ptr<Repository>> Open(std::unique_ptr<ObjectStore> store, bool create);
-  // The same of OpenStore(address).
-  static Result<std::unique_ptr<Repository>> OpenAddress(const std::string& address, bool create);
+  // Creating checks that the folder is empty: anything else in it is kForeign. With `keys` the repository that is created is encrypted;
+  // kKeyMissing when one that is encrypted is opened without the key that it needs, or one that is not with any.
+  static Result<std::unique_ptr<Repository>> Open(std::unique_ptr<ObjectStore> store, bool create,
+                                                  const KeyRing& keys = {});
+  // The same of OpenStore(address) and LoadKeys().
+  static Result<std::unique_ptr<Repository>> OpenAddress(const RepositoryAccess& access,
+                                                         bool create);
 
+  // Plain objects, also of an encrypted repository.
   ObjectStore* store() const { return store_.get(); }
   const std::string& id() const { return id_; }
+  bool is_encrypted() const { return encrypted_ != nullptr; }
+  // Of the repository key that opened it; empty when it is not encrypted.
+  const std::string& key_id() const { return key_id_; }
+  // RewrapMasterKey for this repository; kNotReady when it is not encrypted.
+  Result<Rewrapped> Rewrap(const KeyRing& keys);
   std::string Describe() const { return store_->Describe(); }
 
   // A local directory, made when it is needed, where entries of logs are kept (log_cache.h); empty: none.
@@ -41,8 +55,11 @@ class Repository {
  private:
   Repository(std::unique_ptr<ObjectStore> store, std::string id)
       : store_(std::move(store)), id_(std::move(id)) {}
+  Status Unlock(bool create, const KeyRing& keys);
+
   std::unique_ptr<ObjectStore> store_;
-  std::string id_;
+  EncryptedStore* encrypted_ = nullptr;  // store_, when it is one
+  std::string id_, key_id_;
   std::string cache_directory_;
   mutable std::mutex mutex_;  // of newest_: workers of the program share a repository
   std::map<std::string, std::uint64_t, std::less<>> newest_;

@@ -20,7 +20,7 @@ constexpr const char* kNew = "sn-20261120T095900-00000002";
 class CollectTest : public testing::Test {
  protected:
   void SetUp() override {
-    Result<std::unique_ptr<Repository>> repo = Repository::OpenAddress(dir_.path(), true);
+    Result<std::unique_ptr<Repository>> repo = Repository::OpenAddress({dir_.path()}, true);
     ASSERT_TRUE(repo.ok()) << repo.status().ToString();
     repo_ = std::move(*repo);
     now_ = *ParseRfc3339("2026-11-20T10:00:00Z");

@@ -28,7 +28,7 @@ class IdentityTest : public ::testing::Test {
   }
 
   std::unique_ptr<Repository> Open(const std::string& address) {
-    Result<std::unique_ptr<Repository>> repo = Repository::OpenAddress(address, true);
+    Result<std::unique_ptr<Repository>> repo = Repository::OpenAddress({address}, true);
     EXPECT_TRUE(repo.ok()) << repo.status().ToString();
     return repo.ok() ? *std::move(repo) : nullptr;
   }
@@ -182,7 +182,7 @@ TEST_F(IdentityTest, RefusesWhatIsNoIdentity) {
 
 // Exit codes of the children: 0 done, 1 not.
 int EstablishInChild(const std::string& repository, const std::string& data) {
-  Result<std::unique_ptr<Repository>> repo = Repository::OpenAddress(repository, true);
+  Result<std::unique_ptr<Repository>> repo = Repository::OpenAddress({repository}, true);
   return repo.ok() && EstablishIdentity(repo->get(), data, kServer, kNow).ok() ? 0 : 1;
 }
 

@@ -17,6 +17,13 @@ std::string WalObjectOf(std::string_view name) {
 
 TEST(Layout, NamesAreThoseOfTheFormatPage) {
   EXPECT_EQ(layout::kRepositoryObject, "repository.json");
+  EXPECT_EQ(layout::KeysPrefix(), "keys/");
+  EXPECT_EQ(layout::KeyObject(7), "keys/00000000000000000007");
+  EXPECT_EQ(layout::ParseKeyObject("keys/00000000000000000007"), 7U);
+  for (const char* other : {"keys/7", "keys/00000000000000000000", "keys/", "00000000000000000007",
+                            "keys/00000000000000000007/", "keys/-0000000000000000007"}) {
+    EXPECT_FALSE(layout::ParseKeyObject(other).has_value()) << other;
+  }
   EXPECT_EQ(layout::CatalogPrefix("branches"), "catalog/branches/");
   EXPECT_EQ(layout::CatalogName("audit", 42), "catalog/audit/00000000000000000042");
   EXPECT_EQ(layout::CatalogName("audit", UINT64_MAX), "catalog/audit/18446744073709551615");

@@ -10,7 +10,7 @@ namespace pitr {
 namespace {
 
 std::unique_ptr<Repository> NewRepository(const TempDir& dir) {
-  Result<std::unique_ptr<Repository>> repo = Repository::OpenAddress(dir.path(), true);
+  Result<std::unique_ptr<Repository>> repo = Repository::OpenAddress({dir.path()}, true);
   EXPECT_TRUE(repo.ok()) << repo.status().ToString();
   return repo.ok() ? std::move(*repo) : nullptr;
 }
