@@ -57,6 +57,8 @@ SELECT state_of($$SELECT * FROM pitr_delete_branch('main')$$) AS connected,
 -- Operations
 SELECT state_of($$SELECT pitr_cancel_operation('op-nothing')$$) AS cancel,
        state_of($$SELECT * FROM pitr_wait_operation('op-nothing')$$) AS wait;
+-- A repository is encrypted from its beginning, or never.
+SELECT state_of($$SELECT * FROM pitr_rewrap_keys()$$) AS not_encrypted;
 -- Refused calls leave audit rows as well.
 SELECT DISTINCT function, outcome, sqlstate FROM pitr_audit WHERE function = 'pitr_rename_branch' ORDER BY 3;
 DROP FUNCTION state_of(text);

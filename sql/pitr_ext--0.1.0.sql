@@ -280,6 +280,14 @@ COMMENT ON FUNCTION pitr_verify(text, bigint, boolean) IS
     'Reads objects back and compares their checksums, and the WAL for holes; NULL = everything.';
 REVOKE ALL ON FUNCTION pitr_verify(text, bigint, boolean) FROM PUBLIC;
 
+CREATE FUNCTION pitr_rewrap_keys()
+RETURNS TABLE (objects bigint, key_id text)
+AS 'MODULE_PATHNAME', 'pitr_rewrap_keys'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_rewrap_keys() IS
+    'Moves an encrypted repository to the first key of pitr.encryption_key_file or pitr.encryption_key_command, without rewriting data: wraps its master key anew. objects: key objects written, 0 when that key is in use already.';
+REVOKE ALL ON FUNCTION pitr_rewrap_keys() FROM PUBLIC;
+
 CREATE FUNCTION pitr_cancel_operation(operation_id text)
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'pitr_cancel_operation'

@@ -22,4 +22,5 @@ ALTER SYSTEM SET pitr.archive_workers = 17;
 \set VERBOSITY default
 ALTER SYSTEM SET pitr.repository = 'relative/path';
 ALTER SYSTEM SET pitr.branch_directory = 'relative/path';
+ALTER SYSTEM SET pitr.encryption_key_file = 'relative/path';
 ALTER SYSTEM SET pitr.recovery_settings = 'work_mem=1MB; nonsense';

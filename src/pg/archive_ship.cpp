@@ -109,15 +109,17 @@ std::int64_t CountReadyFiles() {
 }
 
 Status Shipper::Open() {
-  const std::string address = CurrentSettings().repository;
-  if (repository_ != nullptr && address == address_) {
+  const Settings settings = CurrentSettings();
+  if (repository_ != nullptr && settings.repository == access_ &&
+      settings.loaded_at == loaded_at_) {
     return Status::Ok();
   }
   Close();
   PITR_ASSIGN_OR_RETURN(std::unique_ptr<Repository> repository, OpenConfiguredRepository());
   PITR_ASSIGN_OR_RETURN(Identity identity, EnsureIdentity(repository.get()));
   destination_ = DestinationOf(*repository, identity);
-  address_ = address;
+  access_ = settings.repository;
+  loaded_at_ = settings.loaded_at;
   repository_ = std::move(repository);
   identity_ = std::move(identity);
   opened_++;

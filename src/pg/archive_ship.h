@@ -73,7 +73,8 @@ class Shipper {
 
   const CancelToken* cancel_;
   int opened_ = 0;
-  std::string address_;
+  RepositoryAccess access_;
+  std::int64_t loaded_at_ = 0;  // of the settings
   std::unique_ptr<Repository> repository_;
   std::optional<Identity> identity_;
   std::uint64_t destination_ = 0;

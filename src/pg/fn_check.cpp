@@ -214,6 +214,9 @@ Result<Datum> Check(FunctionCallInfo fcinfo) {
   rows.Add("repository", session.ok() ? Status::Ok() : session.status(),
            session.ok() ? session->repo->Describe() : "");
   if (!session.ok()) return builder.Finish();
+  rows.Add("encryption", Status::Ok(),
+           session->repo->is_encrypted() ? "by key " + session->repo->key_id()
+                                         : "the repository is not encrypted");
   rows.Add("write and read", CheckWritable(session->repo.get()),
            "an object was written and read back");
   detail.clear();

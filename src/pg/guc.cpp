@@ -11,6 +11,7 @@
 
 extern "C" {
 #include "utils/guc.h"
+#include "utils/timestamp.h"
 }
 
 namespace pitr::pg {
@@ -19,6 +20,8 @@ namespace {
 
 constinit char* repository = nullptr;
 constinit char* branch_directory = nullptr;
+constinit char* encryption_key_command = nullptr;
+constinit char* encryption_key_file = nullptr;
 constinit char* recovery_settings = nullptr;
 constinit int archive_workers = 0;
 constinit int archive_look_ahead = 0;
@@ -141,6 +144,10 @@ static bool CheckBranchDirectoryHook(char** value, void**, GucSource) {
   return Check(*value, CheckBranchDirectorySetting);
 }
 
+static bool CheckKeyFileHook(char** value, void**, GucSource) {
+  return Check(*value, CheckKeyFileSetting);
+}
+
 static bool CheckRecoverySettingsHook(char** value, void**, GucSource) {
   return Check(*value, CheckRecoverySettings);
 }
@@ -161,8 +168,8 @@ void DefineInteger(const char* name, const char* description, int* variable, int
 }
 
 void DefineText(const char* name, const char* description, const char* more, char** variable,
-                GucContext context, GucStringCheckHook check) {
-  DefineCustomStringVariable(name, description, more, variable, "", context, 0, check, nullptr,
+                GucContext context, GucStringCheckHook check, int flags = 0) {
+  DefineCustomStringVariable(name, description, more, variable, "", context, flags, check, nullptr,
                              nullptr);
 }
 
@@ -185,6 +192,14 @@ Status CheckBranchDirectorySetting(std::string_view value) {
   return Status::Ok();
 }
 
+// The server's working directory changes places with another one in a restore, so a relative path would name another file.
+Status CheckKeyFileSetting(std::string_view value) {
+  if (!value.empty() && value.front() != '/') {
+    return Status(Code::kInvalidArgument, "The encryption key file must be an absolute path");
+  }
+  return Status::Ok();
+}
+
 Status CheckRecoverySettings(std::string_view value) {
   std::size_t at = 0;
   while (at < value.size()) {
@@ -199,7 +214,9 @@ Status CheckRecoverySettings(std::string_view value) {
 
 Settings CurrentSettings() {
   Settings settings;
-  settings.repository = WithS3Settings(Text(repository));
+  settings.repository.address = WithS3Settings(Text(repository));
+  settings.repository.keys = {Text(encryption_key_file), Text(encryption_key_command)};
+  settings.loaded_at = PgReloadTime;
   settings.archive_workers = archive_workers;
   settings.archive_look_ahead = archive_look_ahead;
   settings.compression_level = compression_level;
@@ -241,6 +258,12 @@ void DefineSettings(bool preloaded) {
              &branch_directory, preloaded ? PGC_POSTMASTER : PGC_SIGHUP, CheckBranchDirectoryHook);
   DefineInteger("pitr.compression_level", "Compression of WAL; 0: none.", &compression_level, 3, 0,
                 19);
+  DefineText("pitr.encryption_key_command", "Command that prints the keys of the repository.",
+             "Run by /bin/sh in each process that opens the repository.", &encryption_key_command,
+             PGC_SIGHUP, nullptr, GUC_SUPERUSER_ONLY);
+  DefineText("pitr.encryption_key_file",
+             "File with the keys of the repository; only the server's user may read it.", nullptr,
+             &encryption_key_file, PGC_SIGHUP, CheckKeyFileHook, GUC_SUPERUSER_ONLY);
   DefineInteger("pitr.heartbeat_interval",
                 "How long an idle server goes without a commit before one is made; 0: for ever.",
                 &heartbeat_interval, 0, 0, kSecondsPerDay, PGC_SIGHUP, GUC_UNIT_S);

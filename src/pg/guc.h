@@ -1,10 +1,12 @@
 // The settings: defined once in _PG_init, read as one copy of plain values.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "core/base/status.h"
+#include "core/repo/access.h"
 
 namespace pitr::pg {
 
@@ -12,7 +14,11 @@ enum class LogOperations { kNone, kChanges, kAll };
 
 // sql-surface.md 5. Texts are copies: the server's own move at each reload.
 struct Settings {
-  std::string repository;  // empty: off; of s3:// with the settings for it as parameters
+  // Address empty: off; of s3:// with the settings for it as parameters.
+  RepositoryAccess repository;
+  // Changes with each load of the configuration by this process: what was opened before is opened anew, so that a reload is
+  // how a server is told that the content of a key file has changed.
+  std::int64_t loaded_at = 0;
   int archive_workers = 0;
   int archive_look_ahead = 0;  // segments
   int compression_level = 0;
@@ -44,6 +50,7 @@ void DefineSettings(bool preloaded);
 // What the check hooks say; kInvalidArgument with the position where there is one.
 Status CheckRepositorySetting(std::string_view value);
 Status CheckBranchDirectorySetting(std::string_view value);
+Status CheckKeyFileSetting(std::string_view value);
 Status CheckRecoverySettings(std::string_view value);
 
 }  // namespace pitr::pg

@@ -18,14 +18,26 @@ std::string RealPath(const std::string& path) {
   return ::realpath(path.c_str(), buffer) != nullptr ? std::string(buffer) : std::string();
 }
 
-// An exchange moves the data directory: what lies in it goes along, and its own WAL would be archived with it.
-Status CheckOutsideDataDirectory(const std::string& address) {
-  const std::string data = RealPath(DataDirectory());
-  const std::string folder = RealPath(address);
-  if (!data.empty() && !folder.empty() && (folder + "/").starts_with(data + "/")) {
+bool LiesInside(const std::string& path, const std::string& directory) {
+  const std::string inner = RealPath(path), outer = RealPath(directory);
+  return !inner.empty() && !outer.empty() && (inner + "/").starts_with(outer + "/");
+}
+
+// An exchange moves the data directory: what lies in it goes along. The repository's own WAL would be archived with it; and a
+// key would lie in each snapshot, that nobody reads without it.
+Status CheckPlaces(const RepositoryAccess& access) {
+  if (LiesInside(access.address, DataDirectory())) {
     return Status(Code::kInvalidArgument,
-                  "pitr.repository \"" + address + "\" lies inside the data directory")
+                  "pitr.repository \"" + access.address + "\" lies inside the data directory")
         .WithHint("Use a folder outside, best on another disk.");
+  }
+  for (const auto& [place, name] : {std::pair(DataDirectory(), "the data directory"),
+                                    std::pair(access.address, "the repository")}) {
+    if (LiesInside(access.keys.file, place)) {
+      return Status(Code::kInvalidArgument,
+                    "pitr.encryption_key_file \"" + access.keys.file + "\" lies inside " + name)
+          .WithHint("Keep the key in another place than what it opens.");
+    }
   }
   return Status::Ok();
 }
@@ -37,18 +49,18 @@ Result<Identity> EnsureIdentity(Repository* repo) {
 }
 
 Result<std::unique_ptr<Repository>> OpenConfiguredRepository() {
-  const std::string address = CurrentSettings().repository;
-  if (address.empty()) {
+  const RepositoryAccess access = CurrentSettings().repository;
+  if (access.address.empty()) {
     return Status(Code::kNotReady, "pitr.repository is not set")
         .WithHint("Set pitr.repository to a folder that the server can write, and reload.");
   }
-  PITR_RETURN_IF_ERROR(CheckOutsideDataDirectory(address));
+  PITR_RETURN_IF_ERROR(CheckPlaces(access));
   const Result<Identity> identity = LoadIdentity(DataDirectory());
   const bool create = !identity.ok() && identity.status().code() == Code::kNotFound;
-  Result<std::unique_ptr<Repository>> repository = Repository::OpenAddress(address, create);
+  Result<std::unique_ptr<Repository>> repository = Repository::OpenAddress(access, create);
   if (create && !repository.ok() && repository.status().code() == Code::kForeign) {
     // Another process of this server may have made it between our look for repository.json and our look for an empty folder.
-    Result<std::unique_ptr<Repository>> again = Repository::OpenAddress(address, false);
+    Result<std::unique_ptr<Repository>> again = Repository::OpenAddress(access, false);
     repository = again.ok() ? std::move(again) : std::move(repository);
   }
   if (repository.ok()) {

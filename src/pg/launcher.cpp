@@ -53,7 +53,8 @@ class Launcher {
   void RemindArchiver();
   void NudgeArchiver();
 
-  std::string address_;
+  RepositoryAccess access_;
+  std::int64_t loaded_at_ = 0;  // of the settings
   std::unique_ptr<Repository> repository_;
   std::optional<Identity> identity_;
   std::string started_with_;  // id of the repository that LauncherStartup has seen
@@ -65,14 +66,16 @@ class Launcher {
 };
 
 Status Launcher::Open() {
-  const std::string address = CurrentSettings().repository;
-  if (repository_ != nullptr && address == address_) {
+  const Settings settings = CurrentSettings();
+  if (repository_ != nullptr && settings.repository == access_ &&
+      settings.loaded_at == loaded_at_) {
     return Status::Ok();
   }
   Close();
   PITR_ASSIGN_OR_RETURN(std::unique_ptr<Repository> repository, OpenConfiguredRepository());
   PITR_ASSIGN_OR_RETURN(Identity identity, EnsureIdentity(repository.get()));
-  address_ = address;
+  access_ = settings.repository;
+  loaded_at_ = settings.loaded_at;
   repository_ = std::move(repository);
   identity_ = std::move(identity);
   return Status::Ok();

@@ -60,7 +60,7 @@ Result<Json> BuildJob(const OperationContext& context, const RestoreRequest& req
   PITR_ASSIGN_OR_RETURN(Json job, CommonJob(context, directory));
   const Settings settings = CurrentSettings();
   job["kind"] = "build";
-  job["repository"] = settings.repository;
+  PutAccess(settings.repository, &job);
   job["identity"] = EncodeIdentity(identity);
   job["plan"] = PlanToJson(plan);
   job["workers"] = settings.restore_workers;

@@ -70,7 +70,7 @@ Json SnapshotJob(const OperationContext& context, const Json& request, const std
   const RootIdentity root = ServerIdentity();
   Json job;
   job["kind"] = "snapshot";
-  job["repository"] = settings.repository;
+  PutAccess(settings.repository, &job);
   job["data_directory"] = DataDirectory();
   job["snapshot_id"] = id;
   job["name"] = request.value("name", std::string());
@@ -120,7 +120,7 @@ Result<Json> RunVerify(const OperationContext& context) {
   const Json request = context.operation->Request();
   Json job;
   job["kind"] = "verify";
-  job["repository"] = CurrentSettings().repository;
+  PutAccess(CurrentSettings().repository, &job);
   job["snapshot"] = request.contains("snapshot") ? request["snapshot"] : Json(nullptr);
   job["bytes"] = request.contains("bytes") ? request["bytes"] : Json(nullptr);
   job["workers"] = CurrentSettings().restore_workers;

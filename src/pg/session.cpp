@@ -49,15 +49,15 @@ Status CheckOurs(Repository* repo) {
 
 Result<Session> OpenSession() {
   PITR_RETURN_IF_ERROR(RequireShared());
-  const std::string address = CurrentSettings().repository;
-  if (address.empty()) {
+  const RepositoryAccess access = CurrentSettings().repository;
+  if (access.address.empty()) {
     return Status(Code::kNotReady, "pitr.repository is not set")
         .WithHint(
             "Set pitr.repository to a folder that the server's user can write, and reload the "
             "configuration.");
   }
   Session session;
-  PITR_ASSIGN_OR_RETURN(session.repo, Repository::OpenAddress(address, false));
+  PITR_ASSIGN_OR_RETURN(session.repo, Repository::OpenAddress(access, false));
   session.repo->set_cache_directory(CacheDirectory());
   Result<Identity> identity = LoadIdentity(DataDirectory());
   if (!identity.ok() && identity.status().code() == Code::kNotFound) {
@@ -68,7 +68,7 @@ Result<Session> OpenSession() {
   PITR_ASSIGN_OR_RETURN(session.identity, std::move(identity));
   if (session.identity.repository_id != session.repo->id()) {
     return Status(Code::kForeign, "this server belongs to repository " +
-                                      session.identity.repository_id + ", \"" + address +
+                                      session.identity.repository_id + ", \"" + access.address +
                                       "\" is repository " + session.repo->id())
         .WithHint("Point pitr.repository at the repository that this server was archived to.");
   }

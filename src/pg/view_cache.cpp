@@ -46,7 +46,7 @@ std::optional<KeptView> LoadView(const char* view) {
   const Result<std::string> repository = JsonText(*json, "repository");
   const Json* rows = JsonArray(*json, "rows");
   if (!version.ok() || *version != kVersion || !as_of.ok() || rows == nullptr || !repository.ok() ||
-      *repository != CurrentSettings().repository) {
+      *repository != CurrentSettings().repository.address) {
     return std::nullopt;
   }
   return KeptView{{*as_of}, *rows};
@@ -56,7 +56,7 @@ void KeepView(const char* view, const Json& rows, Timestamp as_of) {
   Json json;
   json["version"] = kVersion;
   json["as_of"] = as_of.micros;
-  json["repository"] = CurrentSettings().repository;
+  json["repository"] = CurrentSettings().repository.address;
   json["rows"] = rows;
   const std::string path = PathOf(view);
   const std::string fresh = path + "." + std::to_string(::getpid());

@@ -9,6 +9,7 @@
 
 #include "core/base/cancel.h"
 #include "core/base/result.h"
+#include "core/repo/access.h"
 #include "core/repo/manifest.h"
 #include "core/types/ids.h"
 #include "core/work/progress.h"
@@ -18,7 +19,8 @@
 namespace pitr::tool {
 
 struct BuildRequest {
-  std::string repository, directory;
+  RepositoryAccess repository;
+  std::string directory;
   std::string identity;  // content of pitr/identity.json
   // The plan.
   BranchId line;

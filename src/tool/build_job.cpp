@@ -98,7 +98,7 @@ class WorkerClient final : public BuildClient {
 
 Result<BuildRequest> ParseBuildJob(const Json& job) {
   BuildRequest request;
-  PITR_ASSIGN_OR_RETURN(request.repository, JsonText(job, "repository"));
+  PITR_ASSIGN_OR_RETURN(request.repository, AccessFrom(job));
   PITR_ASSIGN_OR_RETURN(request.directory, JsonText(job, "directory"));
   const Json* identity = JsonObject(job, "identity");
   if (identity == nullptr) {

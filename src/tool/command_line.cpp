@@ -8,15 +8,41 @@
 
 namespace pitr::tool {
 
-Result<std::string> RepositoryAddress(const Options& options) {
-  if (const std::optional<std::string> given = options.Text("repository")) {
-    return *given;
+namespace {
+
+std::string Variable(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// Other programs of ours, started in other directories, are told the path as well.
+std::string AbsolutePath(const std::string& path) {
+  char* const real = ::realpath(path.c_str(), nullptr);
+  const std::string absolute = real == nullptr ? path : real;
+  std::free(real);
+  return absolute;
+}
+
+}  // namespace
+
+KeySource KeysOfEnvironment() {
+  return {Variable("PITR_ENCRYPTION_KEY_FILE"), Variable("PITR_ENCRYPTION_KEY_COMMAND")};
+}
+
+Result<RepositoryAccess> AccessOfOptions(const Options& options) {
+  RepositoryAccess access = {options.TextOr("repository", Variable("PITR_REPOSITORY")),
+                             KeysOfEnvironment()};
+  if (const std::optional<std::string> file = options.Text("encryption-key-file")) {
+    access.keys = {*file, ""};
   }
-  const char* variable = std::getenv("PITR_REPOSITORY");
-  if (variable != nullptr && *variable != '\0') {
-    return std::string(variable);
+  if (!access.keys.file.empty()) {
+    access.keys.file = AbsolutePath(access.keys.file);
   }
-  return Status(Code::kInvalidArgument, "no repository: give --repository or set PITR_REPOSITORY");
+  if (access.address.empty()) {
+    return Status(Code::kInvalidArgument,
+                  "no repository: give --repository or set PITR_REPOSITORY");
+  }
+  return access;
 }
 
 int Fail(const char* command, const Status& status) {

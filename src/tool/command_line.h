@@ -4,13 +4,17 @@
 #include <string>
 
 #include "core/base/result.h"
+#include "core/repo/access.h"
 #include "core/work/progress.h"
 #include "tool/options.h"
 
 namespace pitr::tool {
 
-// --repository, else PITR_REPOSITORY; kInvalidArgument when neither is there.
-Result<std::string> RepositoryAddress(const Options& options);
+// --repository, else PITR_REPOSITORY; kInvalidArgument when neither is there. With --encryption-key-file, else
+// PITR_ENCRYPTION_KEY_FILE or PITR_ENCRYPTION_KEY_COMMAND.
+Result<RepositoryAccess> AccessOfOptions(const Options& options);
+// The keys' two variables alone.
+KeySource KeysOfEnvironment();
 // "pitr <command>: …" with detail and hint on standard error; returns kExitFailed.
 int Fail(const char* command, const Status& status);
 // The same for wrong usage; returns kExitUsage.

@@ -18,16 +18,18 @@ constexpr std::int64_t kStaleSnapshotSeconds = 48 * 3600;
 
 struct Contents {
   std::string repository;
+  std::string key_id;  // empty: not encrypted
   BranchSet branches;
   std::vector<ManifestHead> snapshots;
   std::vector<std::string> damaged;
   std::vector<WindowRow> windows;
 };
 
-Result<Contents> ReadContents(const std::string& address) {
+Result<Contents> ReadContents(const RepositoryAccess& access) {
   Contents contents;
-  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(address, false));
+  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(access, false));
   contents.repository = repo->Describe();
+  contents.key_id = repo->key_id();
   PITR_ASSIGN_OR_RETURN(contents.branches, ReadBranches(repo.get()));
   PITR_ASSIGN_OR_RETURN(contents.snapshots, ListSnapshots(repo.get(), &contents.damaged));
   for (const Branch& branch : contents.branches.branches) {
@@ -94,6 +96,8 @@ Json WindowJson(const WindowRow& row) {
 void PrintJson(const Contents& contents) {
   Json json;
   json["repository"] = contents.repository;
+  json["encrypted"] = !contents.key_id.empty();
+  json["key_id"] = contents.key_id.empty() ? Json(nullptr) : Json(contents.key_id);
   json["branches"] = Json::array();
   for (const Branch& branch : contents.branches.branches) {
     if (!branch.deleted_at) {
@@ -129,7 +133,8 @@ std::string ShortTime(const std::optional<Timestamp>& time) {
 }
 
 void PrintText(const Contents& contents) {
-  std::printf("repository %s\n\nbranches\n", contents.repository.c_str());
+  std::printf("repository %s%s%s\n\nbranches\n", contents.repository.c_str(),
+              contents.key_id.empty() ? "" : ", encrypted by key ", contents.key_id.c_str());
   for (const Branch& branch : contents.branches.branches) {
     if (!branch.deleted_at) {
       std::printf("  %s  %s  %s%s%s\n", branch.name.c_str(), branch.id.c_str(),
@@ -208,16 +213,16 @@ int Check(const Result<Contents>& contents) {
 }  // namespace
 
 int InfoMain(const std::vector<std::string>& arguments) {
-  const Result<Options> options =
-      Options::Parse(arguments, {{"repository"}, {"json", false}, {"check", false}}, 0);
+  const Result<Options> options = Options::Parse(
+      arguments, {{"repository"}, {"encryption-key-file"}, {"json", false}, {"check", false}}, 0);
   if (!options.ok()) {
     return FailUsage("info", options.status());
   }
-  const Result<std::string> address = RepositoryAddress(*options);
-  if (!address.ok()) {
-    return FailUsage("info", address.status());
+  const Result<RepositoryAccess> access = AccessOfOptions(*options);
+  if (!access.ok()) {
+    return FailUsage("info", access.status());
   }
-  const Result<Contents> contents = ReadContents(*address);
+  const Result<Contents> contents = ReadContents(*access);
   if (options->Has("check")) {
     return Check(contents);
   }

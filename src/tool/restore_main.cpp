@@ -27,9 +27,19 @@ constexpr std::uint64_t kReadAhead = 128ULL << 20;  // default of pitr.wal_read_
 constexpr std::uint64_t kRestoredWalCap = 8ULL << 30;
 
 const std::vector<OptionSpec> kOptions = {
-    {"repository"},    {"directory"},  {"branch"},       {"target"},
-    {"target-time"},   {"target-lsn"}, {"name"},         {"jobs"},
-    {"bin-directory"}, {"tablespace"}, {"start", false}, {"exclusive", false},
+    {"repository"},
+    {"encryption-key-file"},
+    {"directory"},
+    {"branch"},
+    {"target"},
+    {"target-time"},
+    {"target-lsn"},
+    {"name"},
+    {"jobs"},
+    {"bin-directory"},
+    {"tablespace"},
+    {"start", false},
+    {"exclusive", false},
 };
 
 class TerminalClient final : public BuildClient {
@@ -46,7 +56,8 @@ class TerminalClient final : public BuildClient {
 };
 
 struct Restore {
-  std::string repository, directory;
+  RepositoryAccess repository;
+  std::string directory;
   Branch line;  // the new one
   RestorePlan plan;
   BuildRequest build;
@@ -201,7 +212,7 @@ void DropLine(Repository* repo, const Restore& restore) {
 
 Result<Restore> PlanAll(Repository* repo, const Options& options) {
   Restore restore;
-  PITR_ASSIGN_OR_RETURN(restore.repository, RepositoryAddress(options));
+  PITR_ASSIGN_OR_RETURN(restore.repository, AccessOfOptions(options));
   PITR_ASSIGN_OR_RETURN(const std::string given, options.Required("directory"));
   PITR_ASSIGN_OR_RETURN(restore.directory, AbsoluteDirectory(given));
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
@@ -243,8 +254,8 @@ Status StartServer(const Restore& restore) {
 }
 
 Status RunRestore(const Options& options) {
-  PITR_ASSIGN_OR_RETURN(const std::string address, RepositoryAddress(options));
-  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(address, false));
+  PITR_ASSIGN_OR_RETURN(const RepositoryAccess access, AccessOfOptions(options));
+  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(access, false));
   PITR_ASSIGN_OR_RETURN(const Restore restore, PlanAll(repo.get(), options));
   PITR_RETURN_IF_ERROR(UpdateBranches(repo.get(), [&](BranchSet* set) {
     if (set->FindId(restore.line.id) != nullptr) {
@@ -282,7 +293,7 @@ int RestoreMain(const std::vector<std::string>& arguments) {
     return FailUsage("restore", options.status());
   }
   for (const Status& needed :
-       {RepositoryAddress(*options).status(), options->Required("directory").status()}) {
+       {AccessOfOptions(*options).status(), options->Required("directory").status()}) {
     if (!needed.ok()) {
       return FailUsage("restore", needed);
     }

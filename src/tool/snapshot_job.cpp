@@ -88,8 +88,8 @@ Status CopyAndPublish(const Json& job, JobContext* context, Repository* repo, Ma
 
 Result<Json> RunSnapshotJob(const Json& job, JobContext* context) {
   PITR_ASSIGN_OR_RETURN(Manifest manifest, ManifestOfJob(job));
-  PITR_ASSIGN_OR_RETURN(const std::string address, JsonText(job, "repository"));
-  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(address, false));
+  PITR_ASSIGN_OR_RETURN(const RepositoryAccess access, AccessFrom(job));
+  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(access, false));
   Status status = CopyAndPublish(job, context, repo.get(), &manifest);
   if (status.ok() && context->cancel->IsCancelled()) {
     // Too late to stop the manifest, and whoever cancelled has been told that there is no snapshot.

@@ -6,13 +6,13 @@
 namespace pitr::tool {
 
 Result<Json> RunVerifyJob(const Json& job, JobContext* context) {
-  PITR_ASSIGN_OR_RETURN(const std::string address, JsonText(job, "repository"));
+  PITR_ASSIGN_OR_RETURN(const RepositoryAccess access, AccessFrom(job));
   VerifyOptions options;
   PITR_ASSIGN_OR_RETURN(options.snapshot, JsonOptionalText(job, "snapshot"));
   PITR_ASSIGN_OR_RETURN(options.workers, JsonNumberOr<int>(job, "workers", options.workers));
   PITR_ASSIGN_OR_RETURN(options.byte_budget,
                         JsonNumberOr<std::uint64_t>(job, "byte_budget", options.byte_budget));
-  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(address, false));
+  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(access, false));
   const auto send = [context](const Finding& finding) {
     Json line;
     Json& json = line["finding"];

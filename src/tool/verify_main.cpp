@@ -11,8 +11,8 @@ namespace pitr::tool {
 
 namespace {
 
-Result<VerifySummary> Verify(const std::string& address, const VerifyOptions& options) {
-  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(address, false));
+Result<VerifySummary> Verify(const RepositoryAccess& access, const VerifyOptions& options) {
+  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(access, false));
   NoProgress progress;
   const auto print = [](const Finding& finding) {
     if (!finding.ok) {
@@ -26,15 +26,15 @@ Result<VerifySummary> Verify(const std::string& address, const VerifyOptions& op
 }  // namespace
 
 int VerifyMain(const std::vector<std::string>& arguments) {
-  const auto options =
-      Options::Parse(arguments, {{"repository"}, {"snapshot"}, {"bytes"}, {"jobs"}}, 0);
+  const auto options = Options::Parse(
+      arguments, {{"repository"}, {"encryption-key-file"}, {"snapshot"}, {"bytes"}, {"jobs"}}, 0);
   if (!options.ok()) {
     return FailUsage("verify", options.status());
   }
-  const Result<std::string> address = RepositoryAddress(*options);
+  const Result<RepositoryAccess> access = AccessOfOptions(*options);
   const Result<std::int64_t> bytes = options->NumberOr("bytes", 0, 0, INT64_MAX);
   const Result<std::int64_t> jobs = options->NumberOr("jobs", 2, 1, 64);
-  for (const Status* status : {&address.status(), &bytes.status(), &jobs.status()}) {
+  for (const Status* status : {&access.status(), &bytes.status(), &jobs.status()}) {
     if (!status->ok()) {
       return FailUsage("verify", *status);
     }
@@ -44,7 +44,7 @@ int VerifyMain(const std::vector<std::string>& arguments) {
   verify.snapshot = options->Text("snapshot");
   verify.workers = static_cast<int>(*jobs);
   verify.byte_budget = static_cast<std::uint64_t>(*bytes);
-  const Result<VerifySummary> summary = Verify(*address, verify);
+  const Result<VerifySummary> summary = Verify(*access, verify);
   if (!summary.ok()) {
     return Fail("verify", summary.status());
   }

@@ -19,6 +19,7 @@
 #include "core/repo/layout.h"
 #include "core/repo/wal_archive.h"
 #include "core/types/wal_name.h"
+#include "tool/command_line.h"
 #include "tool/commands.h"
 #include "tool/exit_codes.h"
 
@@ -155,7 +156,7 @@ Result<WalSource> SourceFromEnvironment() {
                   "neither PITR_WAL_GET_CONFIG nor PITR_REPOSITORY and PITR_BRANCH are set");
   }
   WalSource source;
-  source.repository = repository;
+  source.repository = {repository, KeysOfEnvironment()};
   PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(source.repository, false));
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo.get()));
   PITR_ASSIGN_OR_RETURN(const Branch* branch, branches.Find(branch_name));

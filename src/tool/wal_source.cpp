@@ -56,7 +56,7 @@ Result<Branch> ParseBranch(const Json& json) {
 
 std::string WalSourceText(const WalSource& source) {
   Json json;
-  json["repository"] = source.repository;
+  PutAccess(source.repository, &json);
   json["line"] = Json::array();
   for (const Branch& branch : source.line) {
     json["line"].push_back(BranchJson(branch));
@@ -72,7 +72,7 @@ std::string WalSourceText(const WalSource& source) {
 Result<WalSource> ParseWalSource(std::string_view text) {
   PITR_ASSIGN_OR_RETURN(const Json json, ParseJson(text, "wal-get.json"));
   WalSource source;
-  PITR_ASSIGN_OR_RETURN(source.repository, JsonText(json, "repository"));
+  PITR_ASSIGN_OR_RETURN(source.repository, AccessFrom(json));
   const Json* line = JsonArray(json, "line");
   const Json* family = JsonArray(json, "family");
   const Json* timelines = JsonArray(json, "used_timelines");

@@ -7,12 +7,13 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/repo/access.h"
 #include "core/repo/branches.h"
 
 namespace pitr::tool {
 
 struct WalSource {
-  std::string repository;
+  RepositoryAccess repository;
   // AncestryOf() the line that recovery follows; of each branch only what WalReader asks for.
   std::vector<Branch> line;
   std::vector<BranchId> family;  // every line of the root: who may hold a history file

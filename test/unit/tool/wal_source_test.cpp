@@ -13,7 +13,7 @@ constexpr char kThird[] = "000000010000000000000003", kFourth[] = "0000000100000
 
 WalSource Source() {
   WalSource source;
-  source.repository = "/r";
+  source.repository = {"/r", {}};
   Branch child, root;
   child.id = "br-new-one-2";
   child.name = "new";
@@ -48,6 +48,15 @@ TEST(WalSourceTest, ComesBackFromItsText) {
   EXPECT_EQ(read->target_timeline, 2U);
   EXPECT_EQ(read->spool, "/d/pitr/spool");
   EXPECT_FALSE(read->durable);
+  EXPECT_EQ(read->repository, Source().repository);
+}
+
+TEST(WalSourceTest, CarriesWhereTheKeyIs) {
+  WalSource source = Source();
+  source.repository.keys.file = "/keys/file";
+  EXPECT_EQ(ParseWalSource(WalSourceText(source))->repository, source.repository);
+  source.repository.keys = {"", "fetch 'the key'"};
+  EXPECT_EQ(ParseWalSource(WalSourceText(source))->repository, source.repository);
 }
 
 TEST(WalSourceTest, RefusesWhatIsIncomplete) {
