@@ -11,13 +11,13 @@ from harness import MIB, SEGMENT, BackRest, Pitr, Server, copy_tree, folder_byte
 OFF = {"archive_mode": "on", "archive_library": "", "archive_command": "", "pitr.repository": ""}
 
 
-def make_backlog(bench):
+def make_backlog(bench, folder="drain", settings=None):
     """A stopped server with `segments` segments that wait, and the product's repository as it was before them."""
-    server = Server(bench, "drain")
+    server = Server(bench, folder)
     server.initdb()
-    repository = f"{bench.directory}/drain/repository"
+    repository = f"{bench.directory}/{folder}/repository"
     pitr = Pitr(bench, server, repository)
-    server.configure(pitr.settings())
+    server.configure(pitr.settings() | (settings or {}))
     server.start()
     server.query("create extension pitr_ext")
     fill(server, 0.3)
@@ -31,15 +31,15 @@ def make_backlog(bench):
         written += write_wal(server, (bench.plan.segments - len(server.ready_segments())) * 16 + 8, seed=11)
     server.query("select pg_switch_wal()")
     server.stop()
-    bench.say(f"drain: {len(server.ready_segments())} segments wait, {written:.0f} MiB of WAL in them")
+    bench.say(f"{folder}: {len(server.ready_segments())} segments wait, {written:.0f} MiB of WAL in them")
     for name in ("data", "repository"):
-        os.rename(f"{bench.directory}/drain/{name}", f"{bench.directory}/drain/{name}.template")
+        os.rename(f"{bench.directory}/{folder}/{name}", f"{bench.directory}/{folder}/{name}.template")
     return server
 
 
 def fresh(bench, server):
     for name in ("data", "repository"):
-        copy_tree(f"{bench.directory}/drain/{name}.template", f"{bench.directory}/drain/{name}")
+        copy_tree(f"{bench.directory}/{server.name}/{name}.template", f"{bench.directory}/{server.name}/{name}")
     os.sync()
     server.start()
     # The archiver of 15 is not started twice within ten seconds.
@@ -64,14 +64,14 @@ def stored_wal(path):
                if os.path.isfile(name) and re.search(r"[0-9A-F]{24}", os.path.basename(name)))
 
 
-def run_pitr(bench, server, levels, what):
+def run_pitr(bench, server, levels, what, figure="drain"):
     fresh(bench, server)
-    pitr = Pitr(bench, server, f"{bench.directory}/drain/repository")
+    pitr = Pitr(bench, server, f"{bench.directory}/{server.name}/repository")
     before = folder_bytes(pitr.repository)
     seconds, count = time_drain(bench, server, pitr.settings() | levels)
     stored = folder_bytes(pitr.repository) - before
-    bench.raw("drain", {"product": what, "segments": count, "seconds": seconds, "stored_bytes": stored,
-                        "archive": server.record("select * from pitr_archive")})
+    bench.raw(figure, {"product": what, "segments": count, "seconds": seconds, "stored_bytes": stored,
+                       "archive": server.record("select * from pitr_archive")})
     server.stop()
     return count * SEGMENT / MIB / seconds, stored / MIB
 

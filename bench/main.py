@@ -3,12 +3,13 @@ import sys
 import traceback
 
 from drain import drain
+from encryption import encryption
 from harness import Bench, write_summary
 from restore import restore
 from snapshot import snapshot
 from throughput import throughput
 
-FIGURES = ("drain", "snapshot", "restore", "outage", "throughput")
+FIGURES = ("drain", "encryption", "snapshot", "restore", "outage", "throughput")
 
 
 def main():
@@ -18,7 +19,8 @@ def main():
     if unknown:
         print(f"bench: unknown figure: {' '.join(unknown)}; known are: {' '.join(FIGURES)}", file=sys.stderr)
         return 2
-    work = [(name, run) for name, run in (("drain", drain), ("snapshot", snapshot), ("throughput", throughput)) if name in wanted]
+    single = (("drain", drain), ("encryption", encryption), ("snapshot", snapshot), ("throughput", throughput))
+    work = [(name, run) for name, run in single if name in wanted]
     both = [name for name in ("restore", "outage") if name in wanted]
     if both:
         work.append((" ".join(both), lambda bench: restore(bench, both)))
