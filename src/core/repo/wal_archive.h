@@ -84,6 +84,9 @@ class WalReader {
   bool Counts(std::size_t i, SegmentId segment) const;
   Status ReadPieces(const Found& found, Bytes* joined) const;
   // What is found, without the zeroes behind it.
+  // The index of a whole segment as it is stored, and its object; nullopt when there is none. One request where FindSegment and then a
+  // read would be two: searches look at many.
+  Result<std::optional<Bytes>> ReadWholeIndex(SegmentId segment, std::string* object) const;
   Result<Bytes> ReadWhatIsThere(SegmentId segment, Found* found) const;
   Status AddHeld(std::size_t i, TimelineId timeline, std::map<std::uint64_t, Held>* held) const;
 

@@ -5,9 +5,9 @@
 namespace pitr {
 
 Result<wal::SegmentIndex> WalReader::ReadIndexHead(SegmentId segment) const {
-  Found found;
-  PITR_ASSIGN_OR_RETURN(found, FindSegment(segment));
-  if (found.from_tail || found.is_partial) {
+  std::string object;
+  PITR_ASSIGN_OR_RETURN(const std::optional<Bytes> stored, ReadWholeIndex(segment, &object));
+  if (!stored.has_value()) {
     PITR_ASSIGN_OR_RETURN(wal::SegmentIndex index, ReadIndex(segment));
     index.counts = {};
     for (const wal::Event& event : index.events) {
@@ -17,15 +17,13 @@ Result<wal::SegmentIndex> WalReader::ReadIndexHead(SegmentId segment) const {
     }
     return index;
   }
-  PITR_ASSIGN_OR_RETURN(const Bytes extra, ReadEnvelopeExtra(repo_->store(), found.object,
-                                                             ObjectKind::kWalSegment, nullptr));
-  Result<wal::SegmentIndex> head = wal::DecodeIndexHead(extra);
+  Result<wal::SegmentIndex> head = wal::DecodeIndexHead(*stored);
   if (!head.ok()) {
-    return std::move(head).status().Prefix("object \"" + found.object + "\"");
+    return std::move(head).status().Prefix("object \"" + object + "\"");
   }
   if (head->segment != segment || !(head->root == line_.front().root)) {
     return Status(Code::kCorrupt,
-                  "object \"" + found.object + "\" holds the index of another WAL segment");
+                  "object \"" + object + "\" holds the index of another WAL segment");
   }
   return head;
 }

@@ -156,23 +156,41 @@ Result<Bytes> WalReader::ReadSegment(SegmentId segment) const {
   return bytes;
 }
 
+Result<std::optional<Bytes>> WalReader::ReadWholeIndex(SegmentId segment,
+                                                       std::string* object) const {
+  for (std::size_t i = 0; i < line_.size(); i++) {
+    if (!Counts(i, segment)) {
+      continue;
+    }
+    *object = SegmentObject(line_[i], segment, false);
+    Result<Bytes> index =
+        ReadEnvelopeExtra(repo_->store(), *object, ObjectKind::kWalSegment, nullptr);
+    if (index.ok()) {
+      return std::optional<Bytes>(*std::move(index));
+    }
+    if (index.status().code() != Code::kNotFound) {
+      return std::move(index).status();
+    }
+  }
+  return std::optional<Bytes>();
+}
+
 Result<wal::SegmentIndex> WalReader::ReadIndex(SegmentId segment) const {
   const RootIdentity& root = line_.front().root;
-  Found found;
-  PITR_ASSIGN_OR_RETURN(found, FindSegment(segment));
-  if (!found.from_tail && !found.is_partial) {
-    PITR_ASSIGN_OR_RETURN(const Bytes extra, ReadEnvelopeExtra(repo_->store(), found.object,
-                                                               ObjectKind::kWalSegment, nullptr));
-    Result<wal::SegmentIndex> index = wal::DecodeIndex(extra);
+  std::string object;
+  PITR_ASSIGN_OR_RETURN(const std::optional<Bytes> stored, ReadWholeIndex(segment, &object));
+  if (stored.has_value()) {
+    Result<wal::SegmentIndex> index = wal::DecodeIndex(*stored);
     if (!index.ok()) {
-      return std::move(index).status().Prefix("object \"" + found.object + "\"");
+      return std::move(index).status().Prefix("object \"" + object + "\"");
     }
     if (index->segment != segment || !(index->root == root)) {
       return Status(Code::kCorrupt,
-                    "object \"" + found.object + "\" holds the index of another WAL segment");
+                    "object \"" + object + "\" holds the index of another WAL segment");
     }
     return index;
   }
+  Found found;
   PITR_ASSIGN_OR_RETURN(const Bytes bytes, ReadWhatIsThere(segment, &found));
   wal::IndexBuilder builder({root, segment});
   PITR_RETURN_IF_ERROR(builder.Add(bytes));

@@ -27,7 +27,6 @@ Status Unusable(std::string message, std::string hint) {
   return Status(Code::kInvalidArgument, std::move(message)).WithHint(std::move(hint));
 }
 
-
 class FileCredentials final : public S3CredentialProvider {
  public:
   explicit FileCredentials(std::string path) : path_(std::move(path)) {}
