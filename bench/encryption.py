@@ -39,12 +39,14 @@ def encryption(bench):
     for number in range(bench.plan.pairs):
         for level, settings in levels.items():
             for kind in in_turn(servers, number):
-                rate, _ = run_pitr(bench, servers[kind], settings, f"{kind}, {level}", "encryption")
+                rate, _, cpu = run_pitr(bench, servers[kind], settings, f"{kind}, {level}", "encryption")
                 results.setdefault(("drain, " + level, kind), []).append(rate)
+                results.setdefault((f"processor time of drain, {level}", kind), []).append(cpu)
         for kind in in_turn(servers, number):
             results.setdefault(("snapshot", kind), []).append(time_snapshot(bench, servers[kind]))
     for (what, kind), values in results.items():
-        bench.figure("encryption", f"{what}, {kind}", "MiB/s", values, "as in drain and snapshot; two workers")
+        unit = "ms/MiB" if what.startswith("processor") else "MiB/s"
+        bench.figure("encryption", f"{what}, {kind}", unit, values, "as in drain and snapshot; two workers")
     for what in dict.fromkeys(what for what, _ in results):
         pairs = zip(results[(what, "encrypted")], results[(what, "plain")])
         bench.figure("encryption", f"{what}, encrypted against plain", "times", [a / b for a, b in pairs], "", "pair by pair")
