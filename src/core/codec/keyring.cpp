@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/ascii.h"
 #include "core/base/command.h"
 #include "core/base/hash.h"
 #include "core/base/secret_file.h"
@@ -21,14 +22,6 @@ constexpr std::string_view kKeyHint =
 Status Missing(std::string why, std::string_view hint) {
   return Status(Code::kKeyMissing, "encryption key missing: " + std::move(why))
       .WithHint(std::string(hint));
-}
-
-std::string_view Trimmed(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t\r\v\f";
-  const std::size_t begin = text.find_first_not_of(kBlanks);
-  return begin == std::string_view::npos
-             ? std::string_view()
-             : text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
 }
 
 // Bytes of a secret for the time of a scope.
