@@ -1,10 +1,6 @@
 #include "pg/view_cache.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-#include <cstdio>
 
 #include "core/base/file.h"
 #include "core/store/http.h"
@@ -58,17 +54,8 @@ void KeepView(const char* view, const Json& rows, Timestamp as_of) {
   json["as_of"] = as_of.micros;
   json["repository"] = CurrentSettings().repository.address;
   json["rows"] = rows;
-  const std::string path = PathOf(view);
-  const std::string fresh = path + "." + std::to_string(::getpid());
   (void)::mkdir(CacheDirectory().c_str(), 0700);
-  Result<File> file = File::Open(fresh, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  if (!file.ok()) {
-    return;
-  }
-  const Status written = file->WriteAll(AsBytes(DumpJson(json)));
-  if (!written.ok() || std::rename(fresh.c_str(), path.c_str()) != 0) {
-    (void)::unlink(fresh.c_str());
-  }
+  (void)WriteFileLoosely(PathOf(view), AsBytes(DumpJson(json)));
 }
 
 Result<Datum> RowsOrKept(FunctionCallInfo fcinfo, const char* view,

@@ -14,7 +14,7 @@ my $node = archive_node('main');
 my $repository = repository_of($node);
 my @segments = make_segments($node, 3);
 ok(wait_archived($node), 'archiving works');
-my @announced = (qr/could not archive/, qr/pitr launcher: /, qr/failed too many times/, qr/not the one that was opened/);
+my @announced = (qr/could not archive/, qr/pitr (launcher|tail shipper): /, qr/failed too many times/, qr/not the one that was opened/);
 
 sub set_workers
 {

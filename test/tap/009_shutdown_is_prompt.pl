@@ -74,7 +74,7 @@ ok(wait_for('new workers', sub { scalar(my @all = workers_of($node)) == @workers
 push @segments, make_segments($node, 2);
 ok(wait_archived($node), 'archiving works');
 ok(same_as_repository($node, @segments), 'nothing is missing');
-is(unexpected_log_lines($node, 0, qr/could not archive/, qr/pitr launcher: /, qr/failed too many times/,
+is(unexpected_log_lines($node, 0, qr/could not archive/, qr/pitr (launcher|tail shipper): /, qr/failed too many times/,
 		qr/terminating connection due to administrator command/, qr/the database system is shutting down/), '',
 	'nothing unexpected in the log');
 $node->stop;

@@ -170,30 +170,40 @@ Result<std::string> ReadTextFile(const std::string& path, std::size_t max_size) 
 namespace {
 
 Status WriteAndRename(const std::string& temporary, const std::string& path, ByteView bytes,
-                      unsigned mode) {
+                      unsigned mode, bool durably) {
   PITR_ASSIGN_OR_RETURN(File file, File::Open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode));
   PITR_RETURN_IF_ERROR(file.WriteAll(bytes));
-  PITR_RETURN_IF_ERROR(file.Sync());
+  if (durably) {
+    PITR_RETURN_IF_ERROR(file.Sync());
+  }
   if (::rename(temporary.c_str(), path.c_str()) != 0) {
     return ErrnoStatus(errno, "rename to", path);
   }
   return Status::Ok();
 }
 
-}  // namespace
-
-Status WriteFileDurably(const std::string& path, ByteView bytes, unsigned mode) {
+Status Replace(const std::string& path, ByteView bytes, unsigned mode, bool durably) {
   const std::string directory = DirectoryName(path);
   const std::string temporary =
       JoinPath(directory, "." + BaseName(path) + ".tmp." + std::to_string(::getpid()));
   // Left by a crashed process that had our pid. Removed, not truncated: it might be a link.
   PITR_RETURN_IF_ERROR(RemoveFile(temporary));
-  Status status = WriteAndRename(temporary, path, bytes, mode);
+  Status status = WriteAndRename(temporary, path, bytes, mode, durably);
   if (!status.ok()) {
     ::unlink(temporary.c_str());
     return status;
   }
-  return SyncDirectory(directory);
+  return durably ? SyncDirectory(directory) : Status::Ok();
+}
+
+}  // namespace
+
+Status WriteFileDurably(const std::string& path, ByteView bytes, unsigned mode) {
+  return Replace(path, bytes, mode, true);
+}
+
+Status WriteFileLoosely(const std::string& path, ByteView bytes, unsigned mode) {
+  return Replace(path, bytes, mode, false);
 }
 
 Status SyncDirectory(const std::string& path) {

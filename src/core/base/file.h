@@ -51,6 +51,8 @@ Result<std::string> ReadTextFile(const std::string& path, std::size_t max_size);
 // DURABLE. Replaces `path` through a temporary file beside it (".<name>.tmp.<pid>"): a reader sees
 // the old or the new content, never a mix. REQUIRES: one thread of a process at a time per path.
 Status WriteFileDurably(const std::string& path, ByteView bytes, unsigned mode = 0600);
+// The same without waiting for the disk: after a power cut the file may be empty, or the old one. For what can be made anew.
+Status WriteFileLoosely(const std::string& path, ByteView bytes, unsigned mode = 0600);
 Status SyncDirectory(const std::string& path);  // DURABLE for the names in it
 // DURABLE for what it makes, like mkdir -p; directories that are there already are not synced again.
 Status MakeDirectories(const std::string& path, unsigned mode = 0700);

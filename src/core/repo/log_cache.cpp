@@ -1,11 +1,6 @@
 #include "core/repo/log_cache.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cstdio>
 
 #include "core/base/file.h"
 
@@ -79,17 +74,8 @@ void StoreLogCache(const std::string& directory, std::string_view repository_id,
     entries.push_back(Json::array({log.entries[i].first, log.entries[i].second}));
   }
   json["entries"] = std::move(entries);
-  const std::string path = PathOf(directory, kind);
-  const std::string fresh = path + "." + std::to_string(::getpid());
   (void)::mkdir(directory.c_str(), 0700);
-  Result<File> file = File::Open(fresh, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  if (!file.ok()) {
-    return;
-  }
-  const Status written = file->WriteAll(AsBytes(DumpJson(json)));
-  if (!written.ok() || std::rename(fresh.c_str(), path.c_str()) != 0) {
-    (void)::unlink(fresh.c_str());
-  }
+  (void)WriteFileLoosely(PathOf(directory, kind), AsBytes(DumpJson(json)));
 }
 
 }  // namespace pitr
