@@ -37,6 +37,7 @@ sub hint_of { return $_[0]{err} =~ /HINT:  (.*)/ ? $1 : ''; }
 
 value('CREATE TABLE stones AS SELECT g AS id, md5(g::text) AS name FROM generate_series(1, 1000) g');
 is(value('SELECT can_restore FROM pitr_status'), 'f', 'pitr_status says that nothing can be restored');
+ok(poll_until($node, "SELECT count(*) FROM pitr_operations WHERE state IN ('queued', 'running')", '0'), 'the attempt at a first snapshot is over');
 refused_alike($node, 'now()', 'PI003', qr/snapshot/, 'no snapshot yet');
 clear_faults();
 ok(poll_until($node, 'SELECT can_restore FROM pitr_status', 't', 90), 'the first snapshot is taken again by itself');
