@@ -78,6 +78,7 @@ Status Tail::Open() {
   if (destination_ != shipper_.destination()) {
     destination_ = shipper_.destination();
     durable_ = Lsn();
+    whole_.clear();
     const LockHolder lock(OperationsLock());
     GetShared()->operations.ship_done = 0;
   }
@@ -89,27 +90,50 @@ void Tail::Close() {
   shipper_.Close();
 }
 
+// The segment that was open at the last look ended since. Its rest goes the same way: what follows must not wait until somebody
+// has shipped all of it once more.
+Status Tail::FinishSegment(SegmentId open) {
+  const std::optional<SegmentId> segment = writer_->segment();
+  const auto size = static_cast<std::uint32_t>(SegmentSize());
+  if (!segment || segment->timeline != open.timeline || segment->number >= open.number ||
+      writer_->reached() == 0 || writer_->reached() == size) {
+    return Status::Ok();
+  }
+  const std::string name = SegmentName(*segment, size);
+  if (!IsReady(name.c_str()) || NotedShipped(destination_).contains(name)) {
+    return Status::Ok();
+  }
+  const Status shipped = writer_->Ship(JoinPath(XLOGDIR, name), *segment, size).status();
+  if (shipped.ok()) {
+    whole_.insert(name);
+  }
+  // Archived and let go in the meantime.
+  return shipped.code() == Code::kNotFound ? Status::Ok() : shipped;
+}
+
 Status Tail::ShipPiece(const Position& position) {
   const std::uint64_t size = SegmentSize();
   const auto offset = static_cast<std::uint32_t>(position.flushed.value % size);
+  const SegmentId segment{position.timeline, position.flushed.value / size};
+  PITR_RETURN_IF_ERROR(FinishSegment(segment));
   if (offset == 0) {
     return Status::Ok();  // finished, and waits as a whole
   }
   PITR_RETURN_IF_ERROR(shipper_.ShipHistory(position.timeline));
-  const SegmentId segment{position.timeline, position.flushed.value / size};
   return writer_->Ship(JoinPath(XLOGDIR, SegmentName(segment, size)), segment, offset).status();
 }
 
 // Start of the first segment before the open one that is not in the repository. Their `.ready` files are there before the flush
 // position that we have read was shown (XLogWrite, xlog.c of 15 to 18).
-Result<Lsn> Tail::FirstWaiting(Lsn open_segment, Reach reach) const {
+Result<Lsn> Tail::FirstWaiting(Lsn open_segment, Reach reach) {
   PITR_ASSIGN_OR_RETURN(const ReadyFiles ready, ListReadyFiles(kArchiveEntries));
   if (ready.names.empty()) {
+    whole_.clear();
     return kNoLimit;
   }
-  std::set<std::string> noted;
+  std::set<std::string> noted = whole_;
   if (reach != Reach::kFinishedSegments) {
-    noted = NotedShipped(destination_);
+    noted.merge(NotedShipped(destination_));
   }
   Lsn first = kNoLimit;
   for (const std::string& name : ready.names) {

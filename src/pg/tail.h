@@ -45,14 +45,16 @@ class Tail {
   static Position LookAtServer();
   Status Open();
   Status ShipPiece(const Position& position);
-  Result<Lsn> FirstWaiting(Lsn open_segment, Reach reach) const;
+  Status FinishSegment(SegmentId open);
+  Result<Lsn> FirstWaiting(Lsn open_segment, Reach reach);
   void Advance(Lsn durable, Timestamp now);
 
   Shipper shipper_;
   std::optional<TailWriter> writer_;  // into the repository of shipper_
   int writer_opened_ = 0;             // which one
   std::uint64_t destination_ = 0;
-  Lsn durable_;  // everything before it is there
+  Lsn durable_;                  // everything before it is there
+  std::set<std::string> whole_;  // segments that are there in pieces up to their end
   FlushTimes times_;
 };
 

@@ -50,6 +50,13 @@ class Planner {
     plan_.record_end = target->end;
     plan_.timeline = line_->TimelineAt(target->start);
     plan_.owner = line_->WriterAt(target->start).branch.id;
+    const Stretch& newest = line_->stretches().back();
+    if (request_.point.kind == Point::Kind::kHead && target->end < newest.begin) {
+      plan_.warnings.push_back("WAL from " + newest.begin.ToString() +
+                               " on is held but cannot be reached, since some before it is not: "
+                               "the newest state that can be restored ends at " +
+                               target->end.ToString());
+    }
     if (target->out_of_order > 0) {
       plan_.warnings.push_back(
           std::to_string(target->out_of_order) +

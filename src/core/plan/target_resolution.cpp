@@ -31,11 +31,18 @@ Result<ResolvedTarget> OfEvent(const LineHistory& line, const wal::Event& event,
   return EndingAt(line, event.start);
 }
 
-Result<ResolvedTarget> HeadOf(const LineHistory& line) {
+// The end of what can be reached. When a server is lost, segments and pieces that were shipped ahead may lie behind one that was
+// not shipped any more.
+Result<ResolvedTarget> HeadOf(const LineHistory& line, const std::vector<LineSnapshot>& snapshots) {
   if (line.stretches().empty()) {
     return line.StretchAt(Lsn()).status();
   }
-  return EndingAt(line, line.stretches().back().end);
+  const std::size_t last = line.stretches().size() - 1;
+  std::optional<std::size_t> reachable;
+  for (const LineSnapshot& snapshot : snapshots) {
+    reachable = std::max(reachable, snapshot.stretch);
+  }
+  return EndingAt(line, line.stretches()[reachable.value_or(last)].end);
 }
 
 Result<ResolvedTarget> OfTime(const LineHistory& line, const std::vector<LineSnapshot>& snapshots,
@@ -147,7 +154,7 @@ Result<ResolvedTarget> OnLine(const PlanningView& view, const LineHistory& line,
   const std::vector<LineSnapshot> snapshots = view.SnapshotsOf(line);
   switch (point.kind) {
     case Point::Kind::kHead:
-      return HeadOf(line);
+      return HeadOf(line, snapshots);
     case Point::Kind::kTime:
       return OfTime(line, snapshots, point.time, inclusive);
     case Point::Kind::kLsn:

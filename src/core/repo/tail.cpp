@@ -206,9 +206,9 @@ Status TailWriter::Publish(const File& file, const std::string& path,
 
 // What cannot be removed now is tried again with the next piece: no reason for a shipment to fail.
 void TailWriter::RemoveRedundant() {
-  const std::uint32_t reached = Reached();
+  const std::uint32_t end = reached();
   for (auto named = redundant_.begin(); named != redundant_.end();) {
-    if (named->piece.end > reached) {
+    if (named->piece.end > end) {
       ++named;
     } else if (repo_->store()->Remove(named->object).ok()) {
       named = redundant_.erase(named);
@@ -227,7 +227,7 @@ Result<ShipResult> TailWriter::Ship(const std::string& path, SegmentId segment,
   ShipResult result;
   result.was_there = true;
   const bool is_known = segment_ == segment && (ahead_ == 0 || flushed < ahead_);
-  if (is_known && flushed <= Reached()) {
+  if (is_known && flushed <= reached()) {
     return result;
   }
   PITR_FAULT("archive.tail.before_read");
@@ -235,10 +235,12 @@ Result<ShipResult> TailWriter::Ship(const std::string& path, SegmentId segment,
   if (!is_known) {
     PITR_RETURN_IF_ERROR(LookAt(file, path, segment, flushed));
   }
-  if (flushed > Reached()) {
-    layout::TailPiece piece = {segment, Reached(), flushed};
+  if (flushed > reached()) {
+    layout::TailPiece piece = {segment, reached(), flushed};
     std::size_t kept = chain_.size();
-    while (kept > 0 && TakesIn(chain_[kept - 1].piece, piece.begin, flushed)) {
+    // The rest of a segment that has ended takes nothing in: the whole one is on its way.
+    const bool is_rest = flushed == options_.root.segment_size;
+    while (kept > 0 && !is_rest && TakesIn(chain_[kept - 1].piece, piece.begin, flushed)) {
       kept--;
       piece.begin = chain_[kept].piece.begin;
     }

@@ -34,13 +34,15 @@ class TailWriter {
   // Pieces of other segments, whose whole ones may be there by now: removed if so. One look-up a segment. IDEMPOTENT.
   Status RemoveReplaced();
   bool has_replaceable() const { return !earlier_.empty(); }
+  // The segment that was shipped last, and its bytes that are durable.
+  std::optional<SegmentId> segment() const { return segment_; }
+  std::uint32_t reached() const { return chain_.empty() ? 0 : chain_.back().piece.end; }
 
  private:
   struct Earlier {
     std::vector<std::string> objects;
     int looks = 0;
   };
-  std::uint32_t Reached() const { return chain_.empty() ? 0 : chain_.back().piece.end; }
   Status LookAt(const File& file, const std::string& path, SegmentId segment,
                 std::uint32_t flushed);
   Status CheckSame(const File& file, const std::string& path, const NamedPiece& piece) const;

@@ -57,6 +57,31 @@ TEST_F(LineHistoryTest, AStretchEndsWithTheLastWholeRecordAndTailPiecesCount) {
   EXPECT_GT(segments[0].stored_bytes, 0U);
 }
 
+// The archiver is behind: a segment is there in pieces up to its end, and the history goes on in the next one's.
+TEST_F(LineHistoryTest, PiecesUpToTheEndOfASegmentLeadIntoTheNext) {
+  TestLine main = make.Root("main");
+  main.Commit(1);
+  main.Switch();
+  main.Ship();
+  const Moment first = main.Commit(10);
+  // The last record before the border runs over it.
+  main.wal.FillTo({StartOf(4).value - 16});
+  const Moment over = main.Commit(20);
+  EXPECT_EQ(SegmentNumberOf(over.end, make.root.segment_size), 4U);
+  const auto open = static_cast<std::uint32_t>(over.end - StartOf(4));
+  make.ShipTail(main.id, {1, 4}, main.wal.Segment(2), open);
+  make.ShipTail(main.id, {1, 3}, main.wal.Segment(1), 100000);
+  EXPECT_EQ(make.Open(main.id)->stretches().size(), 2U);
+  make.ShipTail(main.id, {1, 3}, main.wal.Segment(1), make.root.segment_size);
+  const auto line = make.Open(main.id);
+  ASSERT_EQ(line->stretches().size(), 1U);
+  EXPECT_EQ(line->stretches()[0].end, over.end);
+  const Neighbours around = Take(line->AtTime(At(30), true, StartOf(2)));
+  ASSERT_TRUE(around.last.has_value());
+  EXPECT_EQ(around.last->event.start, over.start);
+  EXPECT_EQ(Take(line->AtTime(At(15), true, StartOf(2))).last->event.start, first.start);
+}
+
 TEST_F(LineHistoryTest, ATailPieceThatEndsInsideARecordEndsBeforeIt) {
   TestLine main = make.Root("main");
   const Moment whole = main.Commit(10);

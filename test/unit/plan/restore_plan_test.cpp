@@ -328,6 +328,30 @@ TEST_F(RestorePlanTest, RestorePointsTransactionsSnapshotsAndTheHead) {
 
 // ---- holes ----
 
+// The machine was lost while a segment was on its way: what was shipped ahead of it cannot be reached.
+TEST_F(RestorePlanTest, TheHeadIsTheEndOfWhatCanBeReached) {
+  TestLine main = make.Root("main");
+  main.Snapshot(2);
+  main.Commit(3);
+  main.Switch();
+  const Moment last = main.Commit(10);
+  main.Switch();
+  main.Commit(20);
+  main.Ship();
+  make.RemoveSegment(main.id, {1, last.start.value / make.root.segment_size});
+  const RestorePlan plan = Planned(make.Source(main, "main"));
+  EXPECT_EQ(plan.record_end, SegmentStart(SegmentNumberOf(last.start, make.root.segment_size),
+                                          make.root.segment_size));
+  ASSERT_EQ(plan.warnings.size(), 1U);
+  EXPECT_NE(plan.warnings[0].find("cannot be reached"), std::string::npos) << plan.warnings[0];
+  // A snapshot behind the hole makes it the newest state again.
+  main.Snapshot(30);
+  const Moment end = main.Commit(40);
+  main.Ship();
+  EXPECT_EQ(Planned(make.Source(main, "main")).record_end, end.end);
+  EXPECT_TRUE(Planned(make.Source(main, "main")).warnings.empty());
+}
+
 TEST_F(RestorePlanTest, APointBehindAHoleIsReachedFromTheNextSnapshotOnly) {
   TestLine main = make.Root("main");
   main.Snapshot(5);
