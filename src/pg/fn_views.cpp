@@ -83,7 +83,7 @@ bool IsInMemory(const std::vector<OperationSlot>& slots, const std::string& id) 
 
 // Those that memory has are newer there.
 Result<std::vector<OperationRecord>> RecordedOperations() {
-  const HttpTimeLimit limit(kViewTimeMs);
+  const HttpTimeLimit limit(ViewTimeMs("operations"));
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
   return ReadOperations(session.repo.get(), kRecords);
 }
@@ -194,7 +194,7 @@ void LookAtArchive(Health* health, const Backlog& backlog) {
 }
 
 Status LookAtRepository(Health* health) {
-  const HttpTimeLimit limit(kViewTimeMs);
+  const HttpTimeLimit limit(ViewTimeMs("status"));
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
   PITR_ASSIGN_OR_RETURN(
       const std::vector<WindowRow> window,
@@ -228,7 +228,7 @@ Status LookAtRepository(Health* health) {
 }
 
 // How long what was seen last stands for what is.
-constexpr std::int64_t kStillTrue = 60 * 1000000LL;
+constexpr std::int64_t kStillTrue = 90 * 1000000LL;
 
 // The members of Health that only the repository knows, in one row.
 std::vector<std::optional<Timestamp>*> KeptTimes(Health* health) {
@@ -241,20 +241,22 @@ void KeepHealth(Health* health, Timestamp now) {
   for (const std::optional<Timestamp>* time : KeptTimes(health))
     times.push_back(*time ? Json((*time)->micros) : Json());
   times.push_back(health->can_restore);
-  KeepView("status", Json::array({times}), now);
+  KeepView("status", {now, now, Json::array({times})});
 }
 
 // What it was when it was last seen. A repository that only answers too slowly has not lost it all at once.
 Timestamp RecallHealth(Health* health, const Status& problem, Timestamp now) {
-  health->problem = problem.message();
-  health->hint = problem.hint();
   const std::optional<KeptView> kept = LoadView("status");
   const std::vector<std::optional<Timestamp>*> times = KeptTimes(health);
-  health->can_restore = false;
-  if (!kept || kept->rows.size() != 1 || kept->rows[0].size() != times.size() + 1) return now;
-  health->can_restore = problem.code() == Code::kUnavailable &&
+  const bool has_kept = kept && kept->rows.size() == 1 && kept->rows[0].size() == times.size() + 1;
+  health->can_restore = has_kept && problem.code() == Code::kUnavailable &&
                         now.micros - kept->as_of.micros < kStillTrue &&
                         kept->rows[0][times.size()] == true;
+  if (!health->can_restore) {
+    health->problem = problem.message();
+    health->hint = problem.hint();
+  }
+  if (!has_kept) return now;
   for (std::size_t i = 0; i < times.size(); i++) {
     const Json& value = kept->rows[0][i];
     *times[i] = value.is_number_integer()

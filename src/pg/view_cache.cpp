@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "core/base/file.h"
 #include "core/store/http.h"
 #include "pg/guc.h"
@@ -13,7 +15,9 @@ namespace pitr::pg {
 
 namespace {
 
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kVersion = 2;
+constexpr std::int64_t kShortMs = 900, kLongMs = 5000;
+constexpr std::int64_t kMinute = 60 * 1000000LL;
 constexpr std::size_t kMaxSize = 16U << 20;
 
 std::string PathOf(const char* view) {
@@ -39,23 +43,36 @@ std::optional<KeptView> LoadView(const char* view) {
   }
   const Result<std::int64_t> version = JsonInt(*json, "version");
   const Result<std::int64_t> as_of = JsonInt(*json, "as_of");
+  const Result<std::int64_t> tried_at = JsonInt(*json, "tried_at");
   const Result<std::string> repository = JsonText(*json, "repository");
   const Json* rows = JsonArray(*json, "rows");
-  if (!version.ok() || *version != kVersion || !as_of.ok() || rows == nullptr || !repository.ok() ||
-      *repository != CurrentSettings().repository.address) {
+  if (!version.ok() || *version != kVersion || !as_of.ok() || !tried_at.ok() || rows == nullptr ||
+      !repository.ok() || *repository != CurrentSettings().repository.address) {
     return std::nullopt;
   }
-  return KeptView{{*as_of}, *rows};
+  return KeptView{{*as_of}, {*tried_at}, *rows};
 }
 
-void KeepView(const char* view, const Json& rows, Timestamp as_of) {
+void KeepView(const char* view, const KeptView& kept) {
   Json json;
   json["version"] = kVersion;
-  json["as_of"] = as_of.micros;
+  json["as_of"] = kept.as_of.micros;
+  json["tried_at"] = kept.tried_at.micros;
   json["repository"] = CurrentSettings().repository.address;
-  json["rows"] = rows;
+  json["rows"] = kept.rows;
   (void)::mkdir(CacheDirectory().c_str(), 0700);
   (void)WriteFileLoosely(PathOf(view), AsBytes(DumpJson(json)));
+}
+
+std::int64_t ViewTimeMs(const char* view) {
+  const Timestamp now = SystemClock().Now();
+  KeptView kept = LoadView(view).value_or(KeptView{{}, {}, Json::array()});
+  if (now.micros - std::max(kept.as_of.micros, kept.tried_at.micros) < kMinute) {
+    return kShortMs;
+  }
+  kept.tried_at = now;
+  KeepView(view, kept);
+  return kLongMs;
 }
 
 Result<Datum> RowsOrKept(FunctionCallInfo fcinfo, const char* view,
@@ -64,16 +81,17 @@ Result<Datum> RowsOrKept(FunctionCallInfo fcinfo, const char* view,
   rows.KeepRows();
   Status status;
   {
-    const HttpTimeLimit limit(kViewTimeMs);
+    const HttpTimeLimit limit(ViewTimeMs(view));
     status = body(&rows);
   }
   if (status.ok()) {
-    KeepView(view, rows.kept(), SystemClock().Now());
+    const Timestamp now = SystemClock().Now();
+    KeepView(view, {now, now, rows.kept()});
     return rows.Finish();
   }
   const std::optional<KeptView> kept =
       IsAway(status.code()) ? LoadView(view) : std::optional<KeptView>();
-  if (!kept) {
+  if (!kept || kept->as_of == Timestamp()) {
     return status;
   }
   rows.Clear();

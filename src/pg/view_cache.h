@@ -10,19 +10,21 @@
 
 namespace pitr::pg {
 
-// How long a view waits for the network, in all (sql-surface: views never block on it for more than a second).
-inline constexpr std::int64_t kViewTimeMs = 900;
-
 struct KeptView {
-  Timestamp as_of;
-  Json rows;  // an array
+  Timestamp as_of;     // 0: it was never answered
+  Timestamp tried_at;  // when it was last worth a longer wait
+  Json rows;           // an array
 };
 // nullopt as well when it is of another repository than pitr.repository says now.
 std::optional<KeptView> LoadView(const char* view);
 // Not synced; a failure is of no consequence.
-void KeepView(const char* view, const Json& rows, Timestamp as_of);
+void KeepView(const char* view, const KeptView& kept);
 
-// The rows that `body` writes, within kViewTimeMs of network. When the repository cannot be used: the rows of the last answer, with a
+// How long a view may wait for the network, in all: a second. A repository that is only slow would never be seen again that way, so
+// that once a minute, when the last answer is as old, it is five. Notes that it was.
+std::int64_t ViewTimeMs(const char* view);
+
+// The rows that `body` writes, within ViewTimeMs of network. When the repository cannot be used: the rows of the last answer, with a
 // WARNING that says why and as of when; without any, its error.
 Result<Datum> RowsOrKept(FunctionCallInfo fcinfo, const char* view,
                          const std::function<Status(RowBuilder*)>& body);

@@ -130,6 +130,7 @@ foreach my $case (
 	# Views wait a second, and answer with what they last knew.
 	my @views = ('pitr_branches', 'pitr_snapshots', 'pitr_audit', 'pitr_operations');
 	my %before = map { $_ => $node->safe_psql('postgres', "SELECT * FROM $_ ORDER BY 1, 2") } @views, 'pitr_status';
+	ok(poll_until($node, 'SELECT can_restore AND problem IS NULL FROM pitr_status', 't'), 'all is well before');
 	$proxy->rules('. hang - 100000');
 	foreach my $view (@views)
 	{
@@ -145,7 +146,6 @@ foreach my $case (
 	my $status = psql_row($node, 'SELECT *, window_end IS NOT NULL AS has_window, as_of < now() - interval \'500 ms\' AS is_old FROM pitr_status');
 	cmp_ok(time - $began, '<', 3, 'a request that hangs: pitr_status answers');
 	is("$status->{can_restore} $status->{has_window} $status->{is_old}", 't t t', 'a request that hangs: with what it last knew') or diag(explain($status));
-	like($status->{problem}, qr/not finished|could not/, 'a request that hangs: and what is wrong');
 	$began = time;
 	my ($rc, $out, $err) = $node->psql('postgres', "SET statement_timeout = '500ms'; SELECT * FROM pitr_restore_window()");
 	my $took = time - $began;
@@ -192,7 +192,8 @@ foreach my $case (
 	is($rc, 0, 'killed in a multipart: the snapshot is taken') or diag("$out$err");
 	$proxy->rules();
 	is($node->safe_psql('postgres', "SELECT state FROM pitr_snapshots WHERE name = 'large'"), 'ok', 'killed in a multipart: and listed');
-	is($node->safe_psql('postgres', 'SELECT count(*) FROM pitr_verify() WHERE NOT ok'), '0', 'killed in a multipart: and sound');
+	ok(wait_archived($node), 'killed in a multipart: everything is archived');
+	is($node->safe_psql('postgres', 'SELECT * FROM pitr_verify() WHERE NOT ok'), '', 'killed in a multipart: and sound');
 }
 
 # --- wrong settings, and no room ----------------------------------------------------------------------------------------------------------------
