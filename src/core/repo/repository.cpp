@@ -49,6 +49,25 @@ Result<Description> ReadDescription(ObjectStore* store) {
   return Description{id, cipher != kNoCipher};
 }
 
+// All that keeps two writers apart rests on names that can be taken only once; some servers ignore the condition, others refuse it. Found
+// out by the bytes that are there already, so that nothing is spoiled.
+Status CheckTakesNamesOnce(ObjectStore* store, ByteView description) {
+  const std::string name(layout::kRepositoryObject);
+  const Status again = store->Put(name, description);
+  if (again.code() == Code::kAlreadyExists) {
+    return Status::Ok();
+  }
+  if (!again.ok() && again.code() != Code::kUnsupported) {
+    return again;
+  }
+  const Status removed = store->Remove(name);
+  return Status(Code::kUnsupported, "\"" + store->Describe() +
+                                        "\" cannot hold a repository: it lets an object that is "
+                                        "there be written once more")
+      .WithDetail(removed.ok() ? "" : "repository.json is left there: " + removed.message())
+      .WithHint("The server must know \"If-None-Match: *\" for PUT, as AWS, Ceph and MinIO do.");
+}
+
 // Makes repository.json. Another process that does so at the same time is as good as we are.
 Status WriteDescription(ObjectStore* store, bool is_encrypted) {
   PITR_ASSIGN_OR_RETURN(const std::vector<std::string> parts, store->ListParts(""));
@@ -67,9 +86,13 @@ Status WriteDescription(ObjectStore* store, bool is_encrypted) {
   json["id"] = ToHex(id);
   json["cipher"] = is_encrypted ? kAes256Gcm : kNoCipher;
   json["created_at"] = FormatTime(SystemClock().Now(), 0);
-  Status status =
-      store->Put(std::string(layout::kRepositoryObject), AsBytes(DumpJson(json, 2) + "\n"));
-  return status.code() == Code::kAlreadyExists ? Status::Ok() : status;
+  const std::string text = DumpJson(json, 2) + "\n";
+  const Status status = store->Put(std::string(layout::kRepositoryObject), AsBytes(text));
+  if (status.code() == Code::kAlreadyExists) {
+    return Status::Ok();
+  }
+  PITR_RETURN_IF_ERROR(status);
+  return CheckTakesNamesOnce(store, AsBytes(text));
 }
 
 // Nothing but repository.json: whoever made it has not written its keys yet, and nothing that would need them.

@@ -125,6 +125,14 @@ TEST_F(RepositoryTest, DyingWhileMakingItLeavesAllOrNothing) {
   }
 }
 
+TEST_F(RepositoryTest, AStoreWithoutConditionsIsNoPlace) {
+  objects_->takes_names_twice = true;
+  const Status status = Open(true).status();
+  EXPECT_EQ(status.code(), Code::kUnsupported);
+  EXPECT_NE(status.hint().find("If-None-Match"), std::string::npos);
+  EXPECT_TRUE(objects_->objects.empty());
+}
+
 TEST_F(RepositoryTest, OpensByAddress) {
   const TempDir directory;
   EXPECT_EQ(Repository::OpenAddress({directory.path()}, false).status().code(), Code::kNotReady);

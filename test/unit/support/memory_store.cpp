@@ -48,6 +48,9 @@ class MemoryWriter final : public ObjectWriter {
 
   Status Commit() override {
     const std::lock_guard lock(shared_->mutex);
+    if (shared_->takes_names_twice) {
+      shared_->objects.erase(name_);
+    }
     if (!shared_->objects.try_emplace(name_, std::move(bytes_)).second) {
       return Status(Code::kAlreadyExists, "object \"" + name_ + "\" is already in memory");
     }

@@ -15,6 +15,7 @@ namespace pitr {
 struct MemoryObjects {
   std::mutex mutex;
   std::map<std::string, Bytes> objects;
+  bool takes_names_twice = false;  // as a server that does not know conditions
 };
 
 class MemoryStore final : public ObjectStore {
