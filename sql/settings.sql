@@ -11,6 +11,8 @@ SHOW pitr.operation_lock_timeout;
 SHOW pitr.terminate_timeout;
 SHOW pitr.undo_directory_retention;
 SHOW pitr.log_operations;
+SHOW pitr.tail_interval;
+SHOW pitr.heartbeat_interval;
 SET pitr.operation_lock_timeout = '5s';
 SHOW pitr.operation_lock_timeout;
 -- The wording of ranges differs between majors.
@@ -19,7 +21,11 @@ SET pitr.operation_lock_timeout = -1;
 SET pitr.no_such_setting = 1;
 ALTER SYSTEM SET pitr.compression_level = 20;
 ALTER SYSTEM SET pitr.archive_workers = 17;
+ALTER SYSTEM SET pitr.tail_interval = '2h';
 \set VERBOSITY default
+ALTER SYSTEM SET pitr.tail_interval = 99;
+ALTER SYSTEM SET pitr.tail_interval = 100;
+ALTER SYSTEM RESET pitr.tail_interval;
 ALTER SYSTEM SET pitr.repository = 'relative/path';
 ALTER SYSTEM SET pitr.branch_directory = 'relative/path';
 ALTER SYSTEM SET pitr.encryption_key_file = 'relative/path';
