@@ -68,7 +68,7 @@ class AesGcm {
   // Writes plain.size() + kTagSize bytes. REQUIRES: Use::kSeal; the nonce was not used with this key; a piece below 2 GiB.
   Status Seal(const Nonce& nonce, ByteView associated, ByteView plain, std::uint8_t* out);
   // Writes sealed.size() - kTagSize bytes. False, and what was written is wiped, when the tag does not agree: another key, nonce,
-  // associated data, or changed bytes. REQUIRES: Use::kOpen.
+  // associated data, or changed bytes. REQUIRES: Use::kOpen; `out` is sealed.data() or does not overlap with it.
   Result<bool> Open(const Nonce& nonce, ByteView associated, ByteView sealed, std::uint8_t* out);
 
  private:

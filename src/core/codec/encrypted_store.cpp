@@ -2,6 +2,7 @@
 #include "core/codec/encrypted_store.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/base/hash.h"
 
@@ -24,44 +25,42 @@ std::uint64_t AddUpTo(std::uint64_t a, std::uint64_t b) {
   return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-// Plain bytes of an object, and where among them `stored` begins.
-struct Piece {
+// Chunks as they are stored, among other bytes.
+struct Sealed {
+  Bytes bytes;
+  std::size_t offset = 0, size = 0;  // of the chunks in them
   std::uint64_t first_chunk = 0;
-  ByteView stored;  // whole chunks; the last one of the object may be shorter
 };
 
-// Opens the chunks of `piece` and gives the plain bytes [begin, end) of the object. REQUIRES: the chunks cover them.
-Result<Bytes> OpenChunks(const std::string& name, const SecretKey& key, const Piece& piece,
+// The plain bytes [begin, end) of the object. REQUIRES: the chunks cover them. Chunks are opened where they lie and moved together: a
+// second buffer of a range's size costs more than the cipher.
+Result<Bytes> OpenChunks(const std::string& name, const SecretKey& key, Sealed sealed,
                          std::uint64_t begin, std::uint64_t end) {
   PITR_ASSIGN_OR_RETURN(const auto cipher, AesGcm::Create(key, AesGcm::Use::kOpen));
-  Bytes out(static_cast<std::size_t>(end - begin));
-  Bytes edge;  // of a chunk that is not wanted whole
-  std::uint64_t number = piece.first_chunk;
-  for (ByteView rest = piece.stored; !rest.empty(); number++) {
-    const ByteView sealed = rest.first(std::min(rest.size(), kStoredChunkSize));
-    rest = rest.subspan(sealed.size());
-    if (sealed.size() <= kTagSize) {
+  std::uint8_t* to = sealed.bytes.data();
+  std::uint64_t number = sealed.first_chunk;
+  for (std::size_t done = 0; done < sealed.size; number++) {
+    std::uint8_t* const chunk = sealed.bytes.data() + sealed.offset + done;
+    const std::size_t size = std::min(sealed.size - done, kStoredChunkSize);
+    done += size;
+    if (size <= kTagSize) {
       return Damaged(name, "it is cut off");
     }
     const std::uint64_t chunk_begin = number * kChunkSize;
-    const std::uint64_t chunk_end = chunk_begin + sealed.size() - kTagSize;
-    const bool is_whole = chunk_begin >= begin && chunk_end <= end;
-    edge.resize(is_whole ? edge.size() : kChunkSize);
-    std::uint8_t* const to =
-        is_whole ? out.data() + static_cast<std::size_t>(chunk_begin - begin) : edge.data();
-    PITR_ASSIGN_OR_RETURN(const bool is_right, cipher->Open(CounterNonce(number), {}, sealed, to));
+    const std::uint64_t chunk_end = chunk_begin + size - kTagSize;
+    PITR_ASSIGN_OR_RETURN(const bool is_right,
+                          cipher->Open(CounterNonce(number), {}, {chunk, size}, chunk));
     if (!is_right) {
       return Damaged(
           name, "its bytes from " + std::to_string(chunk_begin) + " on are not what was written");
     }
-    if (!is_whole) {
-      const std::uint64_t from = std::max(begin, chunk_begin), until = std::min(end, chunk_end);
-      std::copy_n(edge.data() + static_cast<std::size_t>(from - chunk_begin),
-                  static_cast<std::size_t>(until - from),
-                  out.data() + static_cast<std::size_t>(from - begin));
-    }
+    const std::uint64_t from = std::max(begin, chunk_begin), until = std::min(end, chunk_end);
+    const auto wanted = static_cast<std::size_t>(until - from);
+    std::memmove(to, chunk + static_cast<std::size_t>(from - chunk_begin), wanted);
+    to += wanted;
   }
-  return out;
+  sealed.bytes.resize(static_cast<std::size_t>(end - begin));
+  return std::move(sealed.bytes);
 }
 
 }  // namespace
@@ -217,7 +216,7 @@ Status EncryptedStore::CollectAbandoned(std::int64_t age_seconds) {
 // -- reading -------------------------------------------------------------------------------------
 
 Result<Bytes> EncryptedStore::Get(const std::string& name, std::uint64_t max_size) {
-  PITR_ASSIGN_OR_RETURN(const Bytes stored, inner_->Get(name, StoredSize(max_size)));
+  PITR_ASSIGN_OR_RETURN(Bytes stored, inner_->Get(name, StoredSize(max_size)));
   if (stored.size() < kFootSize) {
     return Damaged(name, "it is too short");
   }
@@ -230,8 +229,8 @@ Result<Bytes> EncryptedStore::Get(const std::string& name, std::uint64_t max_siz
     return Status(Code::kLimit,
                   "object \"" + name + "\" is larger than " + std::to_string(max_size) + " bytes");
   }
-  return OpenChunks(name, object.key, {0, ByteView(stored).first(stored.size() - kFootSize)}, 0,
-                    object.plain_size);
+  const std::size_t body_size = stored.size() - kFootSize;
+  return OpenChunks(name, object.key, {std::move(stored), 0, body_size, 0}, 0, object.plain_size);
 }
 
 Result<Bytes> EncryptedStore::ReadRange(const std::string& name, const Object& object,
@@ -243,12 +242,13 @@ Result<Bytes> EncryptedStore::ReadRange(const std::string& name, const Object& o
   const std::uint64_t first = offset / kChunkSize, behind = (end - 1) / kChunkSize + 1;
   const std::uint64_t stored_begin = first * kStoredChunkSize;
   const std::uint64_t stored_end = std::min(behind * kStoredChunkSize, BodySize(object.plain_size));
-  PITR_ASSIGN_OR_RETURN(const Bytes stored,
+  PITR_ASSIGN_OR_RETURN(Bytes stored,
                         inner_->GetRange(name, stored_begin, stored_end - stored_begin));
-  if (stored.size() != stored_end - stored_begin) {
+  const std::size_t stored_size = stored.size();
+  if (stored_size != stored_end - stored_begin) {
     return Damaged(name, "it is cut off");
   }
-  return OpenChunks(name, object.key, {first, stored}, offset, end);
+  return OpenChunks(name, object.key, {std::move(stored), 0, stored_size, first}, offset, end);
 }
 
 Result<Bytes> EncryptedStore::GetRange(const std::string& name, std::uint64_t offset,
@@ -270,7 +270,7 @@ Result<Bytes> EncryptedStore::ReadSuffix(const std::string& name, std::uint64_t 
   // At most a chunk more than is wanted, their tags, and the foot: the chunks that hold the last `size` bytes are among it.
   const std::uint64_t tags = AddUpTo(size / kChunkSize, 2) * kTagSize;
   const std::uint64_t wanted = AddUpTo(AddUpTo(size, kChunkSize + kFootSize), tags);
-  PITR_ASSIGN_OR_RETURN(const Bytes stored, inner_->GetSuffix(name, wanted));
+  PITR_ASSIGN_OR_RETURN(Bytes stored, inner_->GetSuffix(name, wanted));
   if (stored.size() < kFootSize) {
     return Damaged(name, "it is too short");
   }
@@ -282,11 +282,13 @@ Result<Bytes> EncryptedStore::ReadSuffix(const std::string& name, std::uint64_t 
   }
   const std::uint64_t first = offset / kChunkSize;
   const std::uint64_t needed = BodySize(object.plain_size) - first * kStoredChunkSize;
-  const ByteView body = ByteView(stored).first(stored.size() - kFootSize);
-  if (body.size() < needed) {
+  const std::size_t body_size = stored.size() - kFootSize;
+  if (body_size < needed) {
     return Damaged(name, "it is cut off");
   }
-  return OpenChunks(name, object.key, {first, body.last(static_cast<std::size_t>(needed))}, offset,
+  const auto size_there = static_cast<std::size_t>(needed);
+  return OpenChunks(name, object.key,
+                    {std::move(stored), body_size - size_there, size_there, first}, offset,
                     object.plain_size);
 }
 

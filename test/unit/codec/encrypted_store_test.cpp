@@ -242,6 +242,26 @@ TEST_F(EncryptedStoreTest, EveryCutIsNoticed) {
   ExpectDamaged("with more", plain, false);
 }
 
+// The foot says how long the object is: changed to fit a cut, it does not open.
+TEST_F(EncryptedStoreTest, ACutToWhichTheFootIsFittedIsNoticed) {
+  const Bytes plain = Content(3 * kChunkSize);
+  Put(kName, plain);
+  const Bytes right = Stored(kName);
+  for (std::size_t chunks = 0; chunks < 3; chunks++) {
+    Result<encrypted::Foot> foot =
+        encrypted::DecodeFoot(ByteView(right).last(kFootSize), "the foot");
+    ASSERT_TRUE(foot.ok());
+    foot->plain_size = chunks * kChunkSize;
+    Bytes cut(right.begin(),
+              right.begin() + static_cast<std::ptrdiff_t>(chunks * kStoredChunkSize));
+    const Bytes fitted = encrypted::EncodeFoot(*foot);
+    cut.insert(cut.end(), fitted.begin(), fitted.end());
+    Stored(kName) = cut;
+    ASSERT_EQ(Open()->Stat(kName)->size, chunks * kChunkSize);
+    ExpectDamaged("cut to " + std::to_string(chunks) + " chunks", plain);
+  }
+}
+
 TEST_F(EncryptedStoreTest, ChunksKeepTheirPlaces) {
   const Bytes plain = Content(4 * kChunkSize);
   Put(kName, plain);
