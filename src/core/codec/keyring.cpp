@@ -61,6 +61,9 @@ Result<KeyRing> RunCommand(const std::string& command) {
   if (size.status().code() == Code::kCancelled) {
     return size.status();
   }
+  if (size.status().code() == Code::kUnavailable) {
+    return Status(size.status()).Prefix("pitr.encryption_key_command");
+  }
   if (!size.ok()) {
     return Missing("pitr.encryption_key_command: " + size.status().message(),
                    "Run the command by hand as the server's user: it must print the key within 30 "

@@ -44,7 +44,8 @@ class KeyRing {
 Result<KeyRing> ParseKeys(std::string_view text, const std::string& what);
 
 // An empty source gives no key. kInvalidArgument when it names both a file and a command; kKeyMissing with a hint when there is no key
-// to be had: the file must be a regular one of our own that nobody else may read, the command gets 30 seconds and 64 KiB; kCancelled.
+// to be had: the file must be a regular one of our own that nobody else may read, the command gets 30 seconds and 64 KiB.
+// kUnavailable when the command took too long (waiting may help), kCancelled.
 Result<KeyRing> LoadKeys(const KeySource& source);
 
 }  // namespace pitr

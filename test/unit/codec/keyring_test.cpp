@@ -102,6 +102,12 @@ TEST_F(LoadKeysTest, FromACommand) {
   }
 }
 
+// Whoever cannot wait hears that the key is away, not that it is wrong.
+TEST_F(LoadKeysTest, ACommandThatTakesTooLongIsUnavailable) {
+  const WaitLimit limit(100);
+  EXPECT_EQ(LoadKeys({"", "sleep 10"}).status().code(), Code::kUnavailable);
+}
+
 class Stopped final : public CancelToken {
  public:
   bool IsCancelled() const noexcept override { return true; }
