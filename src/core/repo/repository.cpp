@@ -2,6 +2,8 @@
 // is; it is written first and never changes.
 #include "core/repo/repository.h"
 
+#include <algorithm>
+
 #include "core/base/hash.h"
 #include "core/base/json.h"
 #include "core/codec/encrypted_store.h"
@@ -71,13 +73,15 @@ Status CheckTakesNamesOnce(ObjectStore* store, ByteView description) {
 // Makes repository.json. Another process that does so at the same time is as good as we are.
 Status WriteDescription(ObjectStore* store, bool is_encrypted) {
   PITR_ASSIGN_OR_RETURN(const std::vector<std::string> parts, store->ListParts(""));
-  for (const std::string& part : parts) {
-    if (part != layout::kRepositoryObject) {
-      return Status(Code::kForeign,
-                    "\"" + store->Describe() + "\" is not empty and no repository of pitr_ext")
-          .WithDetail("It holds \"" + part + "\".")
-          .WithHint("Name an empty folder.");
-    }
+  // It was not there a moment ago: somebody else has made it since, and perhaps more.
+  if (std::find(parts.begin(), parts.end(), layout::kRepositoryObject) != parts.end()) {
+    return Status::Ok();
+  }
+  if (!parts.empty()) {
+    return Status(Code::kForeign,
+                  "\"" + store->Describe() + "\" is not empty and no repository of pitr_ext")
+        .WithDetail("It holds \"" + parts.front() + "\".")
+        .WithHint("Name an empty folder.");
   }
   PITR_ASSIGN_OR_RETURN(const Bytes id, RandomBytes(16));
   Json json;

@@ -17,7 +17,7 @@ namespace {
 struct Place {
   TempDir store, cache;
   std::unique_ptr<Repository> Open() const {
-    Result<std::unique_ptr<Repository>> repo = Repository::OpenAddress(store.path(), true);
+    Result<std::unique_ptr<Repository>> repo = Repository::OpenAddress({store.path()}, true);
     EXPECT_TRUE(repo.ok()) << repo.status().ToString();
     (*repo)->set_cache_directory(JoinPath(cache.path(), "made"));
     return std::move(*repo);
