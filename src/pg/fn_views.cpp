@@ -2,9 +2,9 @@
 // or with what they answered last (view_cache.h), and pitr_status says why.
 #include <algorithm>
 
+#include "core/base/cancel.h"
 #include "core/base/file.h"
 #include "core/repo/manifest.h"
-#include "core/store/http.h"
 #include "pg/boundary.h"
 #include "pg/branch_rows.h"
 #include "pg/operation.h"
@@ -83,7 +83,7 @@ bool IsInMemory(const std::vector<OperationSlot>& slots, const std::string& id) 
 
 // Those that memory has are newer there.
 Result<std::vector<OperationRecord>> RecordedOperations() {
-  const HttpTimeLimit limit(ViewTimeMs("operations"));
+  const WaitLimit limit(ViewTimeMs("operations"));
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
   return ReadOperations(session.repo.get(), kRecords);
 }
@@ -194,7 +194,7 @@ void LookAtArchive(Health* health, const Backlog& backlog) {
 }
 
 Status LookAtRepository(Health* health) {
-  const HttpTimeLimit limit(ViewTimeMs("status"));
+  const WaitLimit limit(ViewTimeMs("status"));
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
   PITR_ASSIGN_OR_RETURN(
       const std::vector<WindowRow> window,

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "core/base/cancel.h"
 #include "core/base/file.h"
-#include "core/store/http.h"
 #include "pg/guc.h"
 #include "pg/log.h"
 #include "pg/server_facts.h"
@@ -81,7 +81,7 @@ Result<Datum> RowsOrKept(FunctionCallInfo fcinfo, const char* view,
   rows.KeepRows();
   Status status;
   {
-    const HttpTimeLimit limit(ViewTimeMs(view));
+    const WaitLimit limit(ViewTimeMs(view));
     status = body(&rows);
   }
   if (status.ok()) {

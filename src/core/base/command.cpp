@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <ctime>
@@ -144,7 +145,8 @@ Status WaitForEnd(ChildGroup* child, std::int64_t deadline_ms) {
 
 Result<std::size_t> RunShellCommand(const std::string& command, std::int64_t timeout_ms,
                                     std::span<std::uint8_t> out) {
-  const std::int64_t deadline_ms = SystemClock().MonotonicMillis() + timeout_ms;
+  const std::int64_t deadline_ms =
+      std::min(SystemClock().MonotonicMillis() + timeout_ms, WaitLimitEnd());
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) {
     return Status(Code::kIo, Status::FromErrno(errno, "make a pipe").message());

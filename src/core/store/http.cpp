@@ -8,7 +8,6 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <limits>
 #include <mutex>
 
 #include "core/base/cancel.h"
@@ -21,8 +20,6 @@ namespace pitr {
 namespace {
 
 constexpr std::chrono::milliseconds kPoolWait{50};
-
-std::atomic<std::int64_t> g_time_limit_end{std::numeric_limits<std::int64_t>::max()};
 
 // Connections that wait for a request, and the count of those that have one. Belongs to one process.
 struct Pool {
@@ -104,7 +101,7 @@ class PooledClient final : public HttpClient {
 
   Result<HttpResponse> Perform(const HttpRequest& request) override {
     const std::int64_t deadline =
-        std::min(SystemClock().MonotonicMillis() + options_.request_timeout_ms, HttpTimeLimitEnd());
+        std::min(SystemClock().MonotonicMillis() + options_.request_timeout_ms, WaitLimitEnd());
     PITR_RETURN_IF_ERROR(CheckHttpRequest(request));
     PITR_ASSIGN_OR_RETURN(const std::string server, ServerOfUrl(request.url));
     const HttpConnection::Job job{options_, request, server, deadline};
@@ -149,7 +146,7 @@ Status CheckCancelAndDeadline(const HttpConnection::Job& job) {
   if (SystemClock().MonotonicMillis() >= job.deadline_ms) {
     return Status(Code::kUnavailable,
                   "request to \"" + job.server + "\" was not finished within " +
-                      (job.deadline_ms == HttpTimeLimitEnd()
+                      (job.deadline_ms == WaitLimitEnd()
                            ? std::string("the time that its caller has")
                            : std::to_string(job.options.request_timeout_ms) + " ms"));
   }
@@ -160,11 +157,5 @@ Result<std::unique_ptr<HttpClient>> HttpClient::Create(const HttpOptions& option
   PITR_RETURN_IF_ERROR(HttpConnection::CheckOptions(options));
   return std::unique_ptr<HttpClient>(std::make_unique<PooledClient>(options));
 }
-
-HttpTimeLimit::HttpTimeLimit(std::int64_t milliseconds) : before_(HttpTimeLimitEnd()) {
-  g_time_limit_end = std::min(before_, SystemClock().MonotonicMillis() + milliseconds);
-}
-HttpTimeLimit::~HttpTimeLimit() { g_time_limit_end = before_; }
-std::int64_t HttpTimeLimitEnd() { return g_time_limit_end; }
 
 }  // namespace pitr

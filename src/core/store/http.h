@@ -56,19 +56,4 @@ class HttpClient {
   virtual Result<HttpResponse> Perform(const HttpRequest& request) = 0;
 };
 
-// While one lives, no request of this process lasts, and none is tried again, beyond its end: for whoever must answer soon. A
-// second one inside can only shorten the time. Then requests are kUnavailable. Not for processes that use threads.
-class HttpTimeLimit {
- public:
-  explicit HttpTimeLimit(std::int64_t milliseconds);
-  ~HttpTimeLimit();
-  HttpTimeLimit(const HttpTimeLimit&) = delete;
-  HttpTimeLimit& operator=(const HttpTimeLimit&) = delete;
-
- private:
-  const std::int64_t before_;
-};
-std::int64_t
-HttpTimeLimitEnd();  // of the monotonic clock in ms; a time far away when there is none
-
 }  // namespace pitr

@@ -218,7 +218,7 @@ Result<S3Answer> S3Client::Perform(const S3Request& request) {
     const std::int64_t now = SystemClock().MonotonicMillis();
     backoff.Failed(now);
     pause = std::max(pause, backoff.WaitMs(now));
-    if (now + pause > std::min(began + address_.retry_time_ms, HttpTimeLimitEnd())) {
+    if (now + pause > std::min(began + address_.retry_time_ms, WaitLimitEnd())) {
       return std::move(status).WithDetail("Given up after " + std::to_string(backoff.failures()) +
                                           " attempts in " + std::to_string((now - began) / 1000) +
                                           " s.");
