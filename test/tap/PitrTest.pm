@@ -89,9 +89,9 @@ sub poll_until
 	my $answer = '';
 	while (time < $give_up)
 	{
-		my ($rc, $out) = $node->psql('postgres', $sql);
+		my ($rc, $out) = eval { $node->psql('postgres', $sql) };    # psql may be gone before it has read the statement
 		return 1 if defined $rc && $rc == 0 && $out eq $wanted;
-		$answer = $out;
+		$answer = $out // '';
 		sleep 0.05;
 	}
 	diag("waited for \"$wanted\" from: $sql\nlast answer: \"$answer\"");
@@ -159,7 +159,7 @@ sub wait_operation
 	my $state = '';
 	while (time < $give_up)
 	{
-		my ($rc, $out) = $node->psql('postgres', "SELECT state FROM pitr_operations WHERE id = '$id'");
+		my ($rc, $out) = eval { $node->psql('postgres', "SELECT state FROM pitr_operations WHERE id = '$id'") };
 		$state = $out if defined $rc && $rc == 0;
 		my $closed = !-e $node->data_dir . '/pitr/intent.json';
 		return $state if $closed && $state =~ /^(done|failed|cancelled)$/;
