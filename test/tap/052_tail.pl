@@ -216,6 +216,8 @@ sub tail_shipper { return (ArchiveTest::_children($node, qr/: pitr tail shipper/
 	$node->reload;
 	value("INSERT INTO rows VALUES (140, 'the last one'); CREATE TABLE made_last AS SELECT 1 AS id");
 	my $last = contents($node);
+	# For ten seconds after a crash cycle the server has no archiver, so nobody outlives its checkpoint.
+	ok(wait_for('an archiver', sub { archiver_pid($node) }, 75), 'there is an archiver');
 	$node->stop;
 	my ($checkpoint) = `pg_controldata -D @{[ $node->data_dir ]}` =~ /^Latest checkpoint location: +(\S+)/m;
 	my $windows = decode_json(scalar `pitr info --repository $repository --json`)->{windows};
