@@ -13,6 +13,7 @@ use Time::HiRes qw(sleep time);
 
 my $endpoint = $ENV{PITR_TEST_S3_ENDPOINT} // '';
 plan skip_all => 'no S3 server' if $endpoint eq '';
+s3_alone();
 my $keys = $ENV{PITR_TEST_S3_SERVER_CREDENTIALS};
 my ($secret) = slurp_file($keys) =~ /aws_secret_access_key = (\S+)/;
 

@@ -14,6 +14,7 @@ use Time::HiRes qw(sleep time);
 
 my $endpoint = $ENV{PITR_TEST_S3_ENDPOINT} // '';
 plan skip_all => 'no S3 server' if $endpoint eq '';
+s3_alone();
 my $keys = $ENV{PITR_TEST_S3_SERVER_CREDENTIALS};
 my ($rgw, $rgw_directory) = ($ENV{PITR_TEST_RGW}, $ENV{PITR_TEST_RGW_DIR});
 my $is_full = ($ENV{PITR_SWEEP} // '') eq 'full';

@@ -5,6 +5,7 @@ use strict;
 use warnings FATAL => 'all';
 use Cwd qw(abs_path);
 use Exporter 'import';
+use Fcntl qw(:flock);
 use File::Temp ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -12,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(pitr_node poll_until contents restore undo wait_operation dump_of arm_fault arm_only clear_faults fault_file
-  repository_of unexpected_log_lines psql_row plan_of refusal refused_alike);
+  s3_alone repository_of unexpected_log_lines psql_row plan_of refusal refused_alike);
 
 my $faults = File::Temp->newdir('pitr-faults-XXXXXX', TMPDIR => 1);
 chmod 0755, "$faults";
@@ -41,6 +42,15 @@ sub _write_faults
 	print $file $text;
 	close $file;
 	rename $new, fault_file() or die "rename: $!";
+}
+
+# Until this test ends no other one uses the S3 server: some kill it.
+my $s3_lock;
+sub s3_alone
+{
+	open($s3_lock, '>>', "$ENV{PITR_TEST_RGW_DIR}/alone") or die "$ENV{PITR_TEST_RGW_DIR}/alone: $!";
+	flock($s3_lock, LOCK_EX) or die "flock: $!";
+	return;
 }
 
 sub repository_of { my ($node) = @_; return abs_path($node->basedir) . '/repository'; }
