@@ -64,13 +64,13 @@ start_rgw() {
   make_work
   local port line
   for port in $(shuf -i 20000-29000 -n 50); do
-    ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && ! (exec 3<>"/dev/tcp/127.0.0.1/$((port + 2))") 2>/dev/null && break
+    ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && ! (exec 3<>"/dev/tcp/127.0.0.1/$((port + 3))") 2>/dev/null && break
   done
   cp test/rgw "$work/rgw.sh"
   mkdir "$work/s3"
   hand_over "$work/s3" "$work/home" "$work/tmp"
   rgw=$work/s3/rgw
-  if ! TLS=1 as_user env TLS=1 "$work/rgw.sh" start "$rgw" "$port"; then
+  if ! as_user env TLS=1 STS=1 "$work/rgw.sh" start "$rgw" "$port"; then
     say "the S3 server did not start"
     failed=$((failed + 1))
     return 1
@@ -80,4 +80,7 @@ start_rgw() {
   export PITR_TEST_S3_SERVER_CREDENTIALS=$rgw/credentials PITR_TEST_RGW=$work/rgw.sh PITR_TEST_RGW_DIR=$rgw
   install -m 600 "$rgw/credentials" "$work/s3.credentials"
   export PITR_TEST_S3_CREDENTIALS=$work/s3.credentials
+  export PITR_TEST_S3_SERVER_SESSION=$rgw/session
+  install -m 600 "$rgw/session" "$work/s3.session"
+  export PITR_TEST_S3_SESSION=$work/s3.session
 }

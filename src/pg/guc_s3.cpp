@@ -22,6 +22,7 @@ constinit char* proxy = nullptr;
 constinit char* storage_class = nullptr;
 constinit char* kms_key_id = nullptr;
 constinit char* credentials_file = nullptr;
+constinit char* customer_key_file = nullptr;
 constinit int url_style = 0;
 constinit int encryption = 0;
 constinit int credentials = 0;
@@ -30,11 +31,18 @@ constinit int idle_timeout = 0;
 constinit int request_timeout = 0;
 constinit int retry_time = 0;
 constinit int connections = 0;
+constinit int object_lock = 0;
+constinit int object_lock_days = 0;
 
 constexpr config_enum_entry kUrlStyles[] = {
     {"auto", 0, false}, {"path", 1, false}, {"virtual", 2, false}, {nullptr, 0, false}};
-constexpr config_enum_entry kEncryptions[] = {
-    {"none", 0, false}, {"aes256", 1, false}, {"kms", 2, false}, {nullptr, 0, false}};
+constexpr config_enum_entry kEncryptions[] = {{"none", 0, false},
+                                              {"aes256", 1, false},
+                                              {"kms", 2, false},
+                                              {"customer", 3, false},
+                                              {nullptr, 0, false}};
+constexpr config_enum_entry kObjectLocks[] = {
+    {"none", 0, false}, {"governance", 1, false}, {"compliance", 2, false}, {nullptr, 0, false}};
 constexpr config_enum_entry kCredentials[] = {{"auto", 0, false},         {"file", 1, false},
                                               {"environment", 2, false},  {"instance", 3, false},
                                               {"web_identity", 4, false}, {nullptr, 0, false}};
@@ -71,12 +79,21 @@ void DefineS3Settings() {
   DefineText("pitr.s3_credentials_file",
              "File with the keys for S3; only the server's user may read it.", &credentials_file,
              GUC_SUPERUSER_ONLY);
+  DefineText(
+      "pitr.s3_customer_key_file",
+      "File with the key that the S3 server encrypts with; only the server's user may read it.",
+      &customer_key_file, GUC_SUPERUSER_ONLY);
   DefineText("pitr.s3_endpoint", "URL of the S3 server; empty: that of the region at AWS.",
              &endpoint);
   DefineTime("pitr.s3_idle_timeout", "How long an S3 request may stand still.", &idle_timeout,
              30 * kSecond);
   DefineText("pitr.s3_kms_key_id", "Key of the S3 server's key management for objects.",
              &kms_key_id);
+  DefineChoice("pitr.s3_object_lock", "Lock that new S3 objects are put under.", &object_lock,
+               kObjectLocks);
+  DefineCustomIntVariable("pitr.s3_object_lock_days", "How many days new S3 objects are locked.",
+                          nullptr, &object_lock_days, 0, 0, 36500, PGC_SIGHUP, 0, nullptr, nullptr,
+                          nullptr);
   DefineText("pitr.s3_proxy", "Proxy for S3; empty: none.", &proxy);
   DefineText("pitr.s3_region", "Region that S3 requests are signed for; empty: us-east-1.",
              &region);
@@ -101,18 +118,19 @@ std::string WithS3Settings(const std::string& address) {
                                                        {"proxy", proxy},
                                                        {"storage_class", storage_class},
                                                        {"kms_key_id", kms_key_id},
-                                                       {"credentials_file", credentials_file}};
+                                                       {"credentials_file", credentials_file},
+                                                       {"customer_key_file", customer_key_file}};
   for (const auto& [name, value] : texts) {
     if (value != nullptr && value[0] != '\0') defaults.emplace_back(name, value);
   }
   defaults.emplace_back("url_style", kUrlStyles[url_style].name);
   defaults.emplace_back("server_side_encryption", kEncryptions[encryption].name);
   defaults.emplace_back("credentials", kCredentials[credentials].name);
-  const std::pair<const char*, int> numbers[] = {{"connect_timeout", connect_timeout},
-                                                 {"idle_timeout", idle_timeout},
-                                                 {"request_timeout", request_timeout},
-                                                 {"retry_time", retry_time},
-                                                 {"connections", connections}};
+  defaults.emplace_back("object_lock", kObjectLocks[object_lock].name);
+  const std::pair<const char*, int> numbers[] = {
+      {"connect_timeout", connect_timeout}, {"idle_timeout", idle_timeout},
+      {"request_timeout", request_timeout}, {"retry_time", retry_time},
+      {"connections", connections},         {"object_lock_days", object_lock_days}};
   for (const auto& [name, value] : numbers) {
     defaults.emplace_back(name, std::to_string(value));
   }

@@ -210,6 +210,8 @@ foreach my $case (
 	[ 'wrong secret', qr/SignatureDoesNotMatch.*/, "pitr.s3_credentials_file = '$wrong_keys'", "pitr.s3_credentials_file = '$keys'" ],
 	[ 'wrong bucket', qr/NoSuchBucket|no-such-bucket/, "pitr.repository = 's3://no-such-bucket/x'", "pitr.repository = 's3://pitr/tap/faults'" ],
 	[ 'quota reached', qr/QuotaExceeded/, sub { quota('set', '--max-objects=1'); quota('enable') }, sub { quota('disable') } ],
+	# radosgw knows no regions: the answer is Amazon's, told by the proxy.
+	[ 'wrong region', qr/AuthorizationHeaderMalformed/, sub { $proxy->rules('^PUT status 400:AuthorizationHeaderMalformed 1000') }, sub { $proxy->rules() } ],
 	[ 'no server', qr/could not reach/, "pitr.s3_endpoint = 'http://127.0.0.1:9'\npitr.s3_retry_time = '1s'", "pitr.s3_endpoint = '@{[ $proxy->endpoint ]}'" ])
 {
 	my ($what, $message, $break, $mend) = @$case;
@@ -226,6 +228,15 @@ foreach my $case (
 	$do->($mend);
 	ok(wait_archived($node), "$what: archived afterwards");
 	all_there($what, @segments);
+}
+
+# --- a clock that is an hour off ----------------------------------------------------------------------------------------------------------------
+foreach my $off ('+1h', '-1h')
+{
+	my ($out, $err) = ('', '');
+	IPC::Run::run([ 'faketime', '-f', $off, 'pitr', 'info', '--repository', $address ], '>', \$out, '2>', \$err);
+	is($? >> 8, 200, "a clock $off off is refused");
+	like($err, qr/RequestTimeTooSkewed.*HINT: +The clock of this machine/s, 'with the cause');
 }
 
 # --- the store is away while many write ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@
 #   lost_answer -     the server carries it out, the client sees a reset
 #   reset_answer N    the client gets N bytes of the body, then a reset        cut_answer N   the same, but an orderly end
 #   corrupt N         byte N of the answer's body is changed
-#   status CODE       answered here                                            status_after CODE   carried out, then answered so
+#   status CODE[:NAME] answered here                                           status_after CODE   carried out, then answered so
 #   slow N            bodies go at N bytes a second                            hang -         no answer at all
 #   kill PID          ends a process when the server has got half of the body
 package FaultProxy;
@@ -20,6 +20,7 @@ use POSIX ();
 use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(sleep);
 
+# NAME of the error when the rule gives none.
 my %reason = (500 => 'InternalError', 503 => 'SlowDown', 403 => 'AccessDenied');
 
 sub start
@@ -166,8 +167,10 @@ sub _body
 
 sub _answer_here
 {
-	my ($client, $code, $method) = @_;
-	my $body = "<?xml version=\"1.0\"?><Error><Code>$reason{$code}</Code><Message>told so</Message></Error>";
+	my ($client, $answer, $method) = @_;
+	my ($code, $name) = split /:/, $answer;
+	$name //= $reason{$code};
+	my $body = "<?xml version=\"1.0\"?><Error><Code>$name</Code><Message>told so</Message></Error>";
 	my $head = "HTTP/1.1 $code Told\r\nContent-Type: application/xml\r\nContent-Length: " . length($body) . "\r\n\r\n";
 	_send($client, $method eq 'HEAD' ? $head : $head . $body);
 	return;

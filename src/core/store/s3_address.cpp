@@ -18,6 +18,7 @@ constexpr std::string_view kScheme = "s3://";
 constexpr std::size_t kMaxPrefixSize = 512;
 constexpr std::int64_t kMaxMillis = 86400000;  // a day
 constexpr std::int64_t kMaxConnections = 64;
+constexpr std::int64_t kMaxLockDays = 36500;  // of S3
 constexpr std::string_view kLower = "abcdefghijklmnopqrstuvwxyz";
 constexpr std::string_view kUpper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 constexpr std::string_view kDigits = "0123456789";
@@ -171,11 +172,12 @@ Status ParseWord(std::string_view name, const std::string& value, std::string_vi
   return Status::Ok();
 }
 
-constexpr std::array<std::string_view, 16> kParameters = {
-    "endpoint",   "region",          "url_style",        "credentials",
-    "ca_file",    "proxy",           "storage_class",    "server_side_encryption",
-    "kms_key_id", "connections",     "connect_timeout",  "idle_timeout",
-    "retry_time", "request_timeout", "credentials_file", "mode"};
+constexpr std::array<std::string_view, 19> kParameters = {
+    "endpoint",          "region",          "url_style",        "credentials",
+    "ca_file",           "proxy",           "storage_class",    "server_side_encryption",
+    "kms_key_id",        "connections",     "connect_timeout",  "idle_timeout",
+    "retry_time",        "request_timeout", "credentials_file", "mode",
+    "customer_key_file", "object_lock",     "object_lock_days"};
 
 Status CheckName(std::string_view name) {
   if (std::find(kParameters.begin(), kParameters.end(), name) != kParameters.end()) {
@@ -228,8 +230,16 @@ Status SetChoice(std::string_view name, const std::string& value, S3Address* out
     return ParseChoice<S3Encryption>(name, value,
                                      {{"none", S3Encryption::kNone},
                                       {"aes256", S3Encryption::kAes256},
-                                      {"kms", S3Encryption::kKms}},
+                                      {"kms", S3Encryption::kKms},
+                                      {"customer", S3Encryption::kCustomer}},
                                      &out->encryption);
+  }
+  if (name == "object_lock") {
+    return ParseChoice<S3ObjectLock>(name, value,
+                                     {{"none", S3ObjectLock::kNone},
+                                      {"governance", S3ObjectLock::kGovernance},
+                                      {"compliance", S3ObjectLock::kCompliance}},
+                                     &out->object_lock);
   }
   bool is_required = true;  // "mode" is for whoever opens several repositories
   return ParseChoice<bool>(name, value, {{"required", true}, {"best_effort", false}}, &is_required);
@@ -253,6 +263,9 @@ Status SetParameter(std::string_view name, const std::string& value, S3Address* 
   if (name == "credentials_file") {
     return ParsePath(name, value, &out->credentials_file);
   }
+  if (name == "customer_key_file") {
+    return ParsePath(name, value, &out->customer_key_file);
+  }
   if (name == "ca_file") {
     return ParsePath(name, value, &out->http.ca_file);
   }
@@ -263,6 +276,12 @@ Status SetParameter(std::string_view name, const std::string& value, S3Address* 
     std::int64_t number = 0;
     PITR_RETURN_IF_ERROR(ParseNumber(name, value, 1, kMaxConnections, &number));
     out->http.connections = static_cast<int>(number);
+    return Status::Ok();
+  }
+  if (name == "object_lock_days") {
+    std::int64_t days = 0;
+    PITR_RETURN_IF_ERROR(ParseNumber(name, value, 0, kMaxLockDays, &days));
+    out->object_lock_days = static_cast<int>(days);
     return Status::Ok();
   }
   if (std::int64_t* const millis = MillisOf(name, out)) {
@@ -280,6 +299,17 @@ Status CheckTogether(const S3Address& address, bool has_encryption) {
   if (!address.kms_key_id.empty() && !has_encryption) {
     return Status(Code::kInvalidArgument, "\"kms_key_id\" without \"server_side_encryption\"")
         .WithHint("Add server_side_encryption=kms.");
+  }
+  if (!address.customer_key_file.empty() && !has_encryption) {
+    return Status(Code::kInvalidArgument,
+                  "\"customer_key_file\" without \"server_side_encryption\"")
+        .WithHint("Add server_side_encryption=customer.");
+  }
+  if (address.encryption == S3Encryption::kCustomer && address.customer_key_file.empty()) {
+    return WrongParameter("server_side_encryption", "Name the file in \"customer_key_file\".");
+  }
+  if (address.object_lock != S3ObjectLock::kNone && address.object_lock_days == 0) {
+    return WrongParameter("object_lock", "Say for how long in \"object_lock_days\".");
   }
   return Status::Ok();
 }

@@ -15,7 +15,9 @@ namespace pitr {
 
 enum class S3UrlStyle { kAuto, kPath, kVirtual };
 enum class S3CredentialSource { kAuto, kFile, kEnvironment, kInstance, kWebIdentity };
-enum class S3Encryption { kNone, kAes256, kKms };
+// kCustomer: with a key of ours that goes along with each request and that the server forgets (SSE-C).
+enum class S3Encryption { kNone, kAes256, kKms, kCustomer };
+enum class S3ObjectLock { kNone, kGovernance, kCompliance };
 
 struct S3Address {
   std::string bucket;
@@ -28,13 +30,16 @@ struct S3Address {
   S3CredentialSource credentials = S3CredentialSource::kAuto;
   std::string credentials_file;
   std::string storage_class, kms_key_id;
+  std::string customer_key_file;
   S3Encryption encryption = S3Encryption::kNone;
+  S3ObjectLock object_lock = S3ObjectLock::kNone;
+  int object_lock_days = 0;
   HttpOptions http;
   std::int64_t retry_time_ms = 600000;
 };
 
 // Parameters: endpoint region url_style credentials credentials_file ca_file proxy storage_class server_side_encryption kms_key_id
-// connect_timeout idle_timeout request_timeout retry_time (milliseconds) connections; mode is let pass (required, best_effort).
+// customer_key_file object_lock object_lock_days connect_timeout idle_timeout request_timeout retry_time (milliseconds) connections; mode is let pass (required, best_effort).
 // The prefix and values are percent-encoded ("+" is no blank); an empty value is the built-in default. kInvalidArgument names the
 // part that is wrong, with a hint, and repeats no value: a secret may have got into any of them. A user name or password in the
 // address, the endpoint or the proxy is refused.

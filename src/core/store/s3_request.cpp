@@ -8,6 +8,7 @@
 #include "core/base/backoff.h"
 #include "core/base/cancel.h"
 #include "core/base/hash.h"
+#include "core/store/s3_protection.h"
 #include "core/store/s3_sign.h"
 #include "core/store/s3_xml.h"
 
@@ -64,7 +65,7 @@ Status Pause(std::int64_t milliseconds) {
   }
 }
 
-const char* HintOf(const S3Error& error, int status) {
+const char* HintOf(const S3Address& address, const S3Error& error, int status) {
   if (error.code == "RequestTimeTooSkewed") {
     return "The clock of this machine and that of the server differ by more than 15 minutes.";
   }
@@ -79,6 +80,13 @@ const char* HintOf(const S3Error& error, int status) {
   }
   if (error.code == "AuthorizationHeaderMalformed" || status == 301 || status == 307) {
     return "Check the region: pitr.s3_region, or region= in the address.";
+  }
+  if (address.encryption == S3Encryption::kCustomer && (status == 400 || status == 403)) {
+    return "pitr.s3_customer_key_file must hold the key that the repository was written with, and "
+           "servers take such a key over https only; or the keys lack the right.";
+  }
+  if (address.object_lock != S3ObjectLock::kNone && status == 400) {
+    return "pitr.s3_object_lock needs a bucket that was made with object lock.";
   }
   if (status == 403) {
     return "The keys need the rights to get, put, list and delete objects below the prefix.";
@@ -104,7 +112,8 @@ Code CodeOf(const HttpResponse& response, const S3Error& error) {
 
 // kNotFound only for NoSuchKey, kAlreadyExists for a failed If-None-Match, kDiskFull for quotas, kUnavailable for what may pass,
 // kUnsupported for 501, else kIo; with a hint where the cause is known (clock, region, keys, bucket).
-Status StatusOf(const HttpResponse& response, const S3Error& error, const std::string& what) {
+Status StatusOf(const S3Address& address, const HttpResponse& response, const S3Error& error,
+                const std::string& what) {
   std::string message =
       "could not " + what + ": the server answered " + std::to_string(response.status);
   if (!error.code.empty()) {
@@ -114,7 +123,7 @@ Status StatusOf(const HttpResponse& response, const S3Error& error, const std::s
   if (!error.message.empty()) {
     status = std::move(status).WithDetail(error.message);
   }
-  return std::move(status).WithHint(HintOf(error, response.status));
+  return std::move(status).WithHint(HintOf(address, error, response.status));
 }
 
 }  // namespace
@@ -123,12 +132,17 @@ Result<std::unique_ptr<S3Client>> S3Client::Create(const S3Address& address) {
   PITR_ASSIGN_OR_RETURN(std::unique_ptr<HttpClient> http, HttpClient::Create(address.http));
   PITR_ASSIGN_OR_RETURN(std::unique_ptr<S3CredentialProvider> credentials,
                         MakeS3CredentialProvider(address));
-  return std::make_unique<S3Client>(address, std::move(http), std::move(credentials));
+  PITR_ASSIGN_OR_RETURN(HttpHeaders customer_key, CustomerKeyHeaders(address));
+  return std::make_unique<S3Client>(address, std::move(http), std::move(credentials),
+                                    std::move(customer_key));
 }
 
 S3Client::S3Client(S3Address address, std::unique_ptr<HttpClient> http,
-                   std::unique_ptr<S3CredentialProvider> credentials)
-    : address_(std::move(address)), http_(std::move(http)), credentials_(std::move(credentials)) {
+                   std::unique_ptr<S3CredentialProvider> credentials, HttpHeaders customer_key)
+    : address_(std::move(address)),
+      http_(std::move(http)),
+      credentials_(std::move(credentials)),
+      customer_key_(std::move(customer_key)) {
   const std::string& endpoint = address_.endpoint;
   const std::size_t slashes = endpoint.find("://");
   scheme_ = endpoint.substr(0, slashes);
@@ -156,6 +170,9 @@ Result<HttpResponse> S3Client::Attempt(const S3Request& request, const S3Credent
   signing.path = UriEncode(signing.path, false);
   signing.query = request.query;
   signing.headers = request.headers;
+  if (!request.is_bucket && request.method != "DELETE") {
+    signing.headers.insert(signing.headers.end(), customer_key_.begin(), customer_key_.end());
+  }
   signing.payload_hash = Sha256Hex(request.body);
   HttpRequest http;
   http.method = request.method;
@@ -197,7 +214,7 @@ Result<S3Answer> S3Client::Perform(const S3Request& request) {
         return answer;
       }
       const S3Error error = ParseS3Error(AsText(response->body));
-      status = StatusOf(*response, error, what);
+      status = StatusOf(address_, *response, error, what);
       if (IsExpired(error) && !has_renewed) {
         has_renewed = true;
         credentials_->Forget();

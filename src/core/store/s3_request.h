@@ -37,7 +37,7 @@ class S3Client {
   static Result<std::unique_ptr<S3Client>> Create(const S3Address& address);
   // For tests: another transport, other keys.
   S3Client(S3Address address, std::unique_ptr<HttpClient> http,
-           std::unique_ptr<S3CredentialProvider> credentials);
+           std::unique_ptr<S3CredentialProvider> credentials, HttpHeaders customer_key = {});
 
   // Thread-safe. Tries again what may pass (no connection, time limits, 429, 500, 502, 503, 504, SlowDown, an expired token) with growing
   // pauses, or as long as the server asks for, until address().retry_time_ms is over: then one message with the number of attempts.
@@ -56,6 +56,8 @@ class S3Client {
   std::string scheme_, host_;  // of the endpoint, with the bucket where the style says so
   std::unique_ptr<HttpClient> http_;
   std::unique_ptr<S3CredentialProvider> credentials_;
+  HttpHeaders
+      customer_key_;  // CustomerKeyHeaders: with each request that writes or reads an object
 };
 
 }  // namespace pitr

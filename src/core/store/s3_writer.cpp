@@ -5,6 +5,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/hash.h"
+#include "core/store/s3_protection.h"
 #include "core/store/s3_xml.h"
 
 namespace pitr {
@@ -58,19 +59,17 @@ class S3Writer final : public ObjectWriter {
 
   // What is said once about an object: with the request that makes it.
   HttpHeaders ObjectHeaders() const {
-    const S3Address& address = client_->address();
-    HttpHeaders headers = {{"content-type", "application/octet-stream"}, {kWriterHeader, nonce_}};
-    if (!address.storage_class.empty()) {
-      headers.emplace_back("x-amz-storage-class", address.storage_class);
-    }
-    if (address.encryption != S3Encryption::kNone) {
-      headers.emplace_back("x-amz-server-side-encryption",
-                           address.encryption == S3Encryption::kKms ? "aws:kms" : "AES256");
-    }
-    if (address.encryption == S3Encryption::kKms && !address.kms_key_id.empty()) {
-      headers.emplace_back("x-amz-server-side-encryption-aws-kms-key-id", address.kms_key_id);
-    }
+    HttpHeaders headers = ProtectionHeaders(client_->address(), name_, SystemClock().Now());
+    headers.emplace_back("content-type", "application/octet-stream");
+    headers.emplace_back(kWriterHeader, nonce_);
     return headers;
+  }
+
+  // A request that locks must carry the checksum of its body.
+  void AddChecksum(S3Request* request) const {
+    if (IsLocked(client_->address(), name_)) {
+      request->headers.emplace_back("content-md5", ContentMd5(request->body));
+    }
   }
 
   Status Taken() const {
@@ -96,6 +95,7 @@ class S3Writer final : public ObjectWriter {
     request.headers = ObjectHeaders();
     request.headers.emplace_back("if-none-match", "*");
     request.body = buffer_;
+    AddChecksum(&request);
     request.accepted = {412};
     PITR_ASSIGN_OR_RETURN(const S3Answer answer, client_->Perform(request));
     return answer.response.status == 412 ? Refused(answer.is_ambiguous) : Status::Ok();
@@ -131,6 +131,7 @@ class S3Writer final : public ObjectWriter {
     request.query = {{"partNumber", std::to_string(etags_.size() + 1)}, {"uploadId", upload_id_}};
     request.headers = {{"content-type", "application/octet-stream"}};
     request.body = buffer_;
+    AddChecksum(&request);
     PITR_ASSIGN_OR_RETURN(const S3Answer answer, client_->Perform(request));
     const std::string etag = answer.response.Header("etag");
     if (etag.empty()) {
@@ -177,7 +178,23 @@ class S3Writer final : public ObjectWriter {
       }
     }
     upload_id_.clear();
-    return Status::Ok();
+    return LockUploaded();
+  }
+
+  // Ceph 16 forgets the lock that an upload was begun with; where it was kept this changes nothing.
+  Status LockUploaded() {
+    if (!IsLocked(client_->address(), name_)) {
+      return Status::Ok();
+    }
+    const std::string body = RetentionBody(client_->address(), SystemClock().Now());
+    S3Request request;
+    request.method = "PUT";
+    request.name = name_;
+    request.query = {{"retention", ""}};
+    request.headers = {{"content-type", "application/xml"}};
+    request.body = AsBytes(body);
+    AddChecksum(&request);
+    return client_->Perform(request).status();
   }
 
   void Abort() {

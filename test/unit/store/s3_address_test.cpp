@@ -43,7 +43,7 @@ TEST(S3Address, ReadsEveryParameter) {
       "virtual&credentials=file&credentials_file=/etc/pitr%20keys&ca_file=/etc/ca.pem&proxy=http://"
       "proxy:3128&storage_class=STANDARD_IA&server_side_encryption=kms&kms_key_id=arn:aws:kms:x:1:"
       "key/a-b&connect_timeout=1&idle_timeout=2&request_timeout=3&retry_time=0&connections=64&mode="
-      "best_effort");
+      "best_effort&object_lock=compliance&object_lock_days=36500&customer_key_file=/k");
   EXPECT_EQ(address.bucket, "my.bucket-1");
   EXPECT_EQ(address.prefix, "a/b/");
   EXPECT_EQ(address.endpoint, "https://s3.example:8443");
@@ -56,6 +56,9 @@ TEST(S3Address, ReadsEveryParameter) {
   EXPECT_EQ(address.storage_class, "STANDARD_IA");
   EXPECT_EQ(address.encryption, S3Encryption::kKms);
   EXPECT_EQ(address.kms_key_id, "arn:aws:kms:x:1:key/a-b");
+  EXPECT_EQ(address.object_lock, S3ObjectLock::kCompliance);
+  EXPECT_EQ(address.object_lock_days, 36500);
+  EXPECT_EQ(address.customer_key_file, "/k");
   EXPECT_EQ(address.http.connect_timeout_ms, 1);
   EXPECT_EQ(address.http.idle_timeout_ms, 2);
   EXPECT_EQ(address.http.request_timeout_ms, 3);
@@ -145,7 +148,8 @@ TEST(S3Address, ValuesOutOfRangeAreNamed) {
   for (const std::string parameter :
        {"url_style=host", "credentials=none", "server_side_encryption=AES256", "mode=x",
         "credentials_file=keys", "ca_file=./ca", "proxy=http://a%0ab", "storage_class=A%0aB",
-        "kms_key_id=a%20b", "kms_key_id=a%0d%0aX:y"}) {
+        "kms_key_id=a%20b", "kms_key_id=a%0d%0aX:y", "object_lock=on", "object_lock_days=36501",
+        "object_lock_days=-1", "customer_key_file=key"}) {
     const std::string name = parameter.substr(0, parameter.find('='));
     EXPECT_NE(Refused(With(parameter)).find("\"" + name + "\""), std::string::npos) << parameter;
   }
@@ -169,6 +173,11 @@ TEST(S3Address, ParametersMustFitTogether) {
   EXPECT_NE(Refused(With("kms_key_id=k")).find("server_side_encryption"), std::string::npos);
   EXPECT_EQ(Parsed(With("kms_key_id=k&server_side_encryption=none")).encryption,
             S3Encryption::kNone);
+  EXPECT_NE(Refused(With("customer_key_file=/k")).find("server_side_encryption"),
+            std::string::npos);
+  Refused(With("server_side_encryption=customer"));
+  EXPECT_NE(Refused(With("object_lock=governance")).find("object_lock"), std::string::npos);
+  Refused(With("object_lock=governance&object_lock_days=0"));
 }
 
 TEST(S3Address, SecretsAreNotRepeated) {

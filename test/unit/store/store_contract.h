@@ -25,6 +25,8 @@ class StorePlace {
   virtual ~StorePlace() = default;
   // Another handle, as another process would have it.
   virtual std::unique_ptr<ObjectStore> Open() = 0;
+  // False: a server that ignores If-None-Match, found out when a repository is opened (repository.cpp).
+  virtual bool TakesNamesOnce() const { return true; }
 };
 
 // Null: the server that it needs does not run.
@@ -95,6 +97,7 @@ TEST_P(StoreContract, AnObjectMayBeEmpty) {
 }
 
 TEST_P(StoreContract, PutOfATakenNameIsRefusedAndChangesNothing) {
+  if (!place_->TakesNamesOnce()) GTEST_SKIP() << "this server ignores conditions";
   Put("x/y", Text("first"));
   EXPECT_EQ(store_->Put("x/y", Text("second")).code(), Code::kAlreadyExists);
   EXPECT_EQ(Get("x/y"), Text("first"));
@@ -140,6 +143,7 @@ TEST_P(StoreContract, AWriterDestroyedWithoutCommitLeavesNothing) {
 }
 
 TEST_P(StoreContract, CommitOfATakenNameIsRefusedAndChangesNothing) {
+  if (!place_->TakesNamesOnce()) GTEST_SKIP() << "this server ignores conditions";
   Result<std::unique_ptr<ObjectWriter>> writer = store_->Create("x");
   ASSERT_TRUE(writer.ok());
   ASSERT_TRUE((*writer)->Append(Text("late")).ok());
@@ -149,6 +153,7 @@ TEST_P(StoreContract, CommitOfATakenNameIsRefusedAndChangesNothing) {
 }
 
 TEST_P(StoreContract, ExactlyOneOfConcurrentCommitsSucceeds) {
+  if (!place_->TakesNamesOnce()) GTEST_SKIP() << "this server ignores conditions";
   constexpr int kThreads = 4, kRounds = 20;
   for (int round = 0; round < kRounds; round++) {
     const std::string name = "race/" + std::to_string(round) + "/object";

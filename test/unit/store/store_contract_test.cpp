@@ -53,12 +53,13 @@ std::string Environment(const char* name) {
 }
 
 // A prefix of its own in the bucket of the server that test/rgw started (test/run does).
-class S3Place final : public StorePlace {
+class S3Place : public StorePlace {
  public:
   S3Place() : S3Place("&url_style=path&endpoint=" + Environment("PITR_TEST_S3_ENDPOINT")) {}
-  explicit S3Place(const std::string& parameters) {
-    address_ = "s3://pitr/contract/" + ToHex(*RandomBytes(8)) +
-               "?credentials_file=" + Environment("PITR_TEST_S3_CREDENTIALS") + parameters;
+  explicit S3Place(const std::string& parameters, const std::string& bucket = "pitr",
+                   const char* credentials = "PITR_TEST_S3_CREDENTIALS") {
+    address_ = "s3://" + bucket + "/contract/" + ToHex(*RandomBytes(8)) +
+               "?credentials_file=" + Environment(credentials) + parameters;
   }
   std::unique_ptr<ObjectStore> Open() override {
     Result<std::unique_ptr<ObjectStore>> store = OpenStore(address_);
@@ -76,6 +77,28 @@ std::unique_ptr<StorePlace> MakeS3() {
                           : std::make_unique<S3Place>("&url_style=path&endpoint=" + endpoint);
 }
 
+// Keys of the server's own token service.
+std::unique_ptr<StorePlace> MakeS3Session() {
+  const std::string endpoint = Environment("PITR_TEST_S3_STS_ENDPOINT");
+  return endpoint.empty() ? nullptr
+                          : std::make_unique<S3Place>("&url_style=path&endpoint=" + endpoint,
+                                                      "pitr", "PITR_TEST_S3_SESSION");
+}
+
+// Ceph 16 ignores conditions in a bucket with versions, and a lock needs versions.
+class LockedPlace final : public S3Place {
+ public:
+  LockedPlace()
+      : S3Place("&url_style=path&object_lock=governance&object_lock_days=1&endpoint=" +
+                    Environment("PITR_TEST_S3_ENDPOINT"),
+                "pitr-locked") {}
+  bool TakesNamesOnce() const override { return false; }
+};
+
+std::unique_ptr<StorePlace> MakeS3Locked() {
+  return Environment("PITR_TEST_S3_ENDPOINT").empty() ? nullptr : std::make_unique<LockedPlace>();
+}
+
 std::unique_ptr<StorePlace> MakeEncryptedS3() {
   return Environment("PITR_TEST_S3_ENDPOINT").empty() ? nullptr
                                                       : std::make_unique<EncryptedPlace<S3Place>>();
@@ -86,6 +109,29 @@ std::unique_ptr<StorePlace> MakeS3Tls() {
   return endpoint.empty() ? nullptr
                           : std::make_unique<S3Place>("&url_style=virtual&endpoint=" + endpoint +
                                                       "&ca_file=" + Environment("PITR_TEST_S3_CA"));
+}
+
+// The server encrypts with a key that goes along with each request; it takes that over TLS only.
+class CustomerKeyPlace final : public StorePlace {
+ public:
+  CustomerKeyPlace() {
+    const std::string file = directory_.path() + "/key";
+    EXPECT_TRUE(WriteFileDurably(file, AsBytes(std::string(64, 'a')), 0600).ok());
+    place_ = std::make_unique<S3Place>(
+        "&url_style=path&endpoint=" + Environment("PITR_TEST_S3_TLS_ENDPOINT") +
+        "&ca_file=" + Environment("PITR_TEST_S3_CA") +
+        "&server_side_encryption=customer&customer_key_file=" + file);
+  }
+  std::unique_ptr<ObjectStore> Open() override { return place_->Open(); }
+
+ private:
+  TempDir directory_;
+  std::unique_ptr<S3Place> place_;
+};
+
+std::unique_ptr<StorePlace> MakeS3CustomerKey() {
+  return Environment("PITR_TEST_S3_TLS_ENDPOINT").empty() ? nullptr
+                                                          : std::make_unique<CustomerKeyPlace>();
 }
 
 template <typename Place>
@@ -101,6 +147,9 @@ INSTANTIATE_TEST_SUITE_P(EncryptedLocal, StoreContract,
                          testing::Values(&Make<EncryptedPlace<LocalPlace>>));
 INSTANTIATE_TEST_SUITE_P(S3, StoreContract, testing::Values(&MakeS3));
 INSTANTIATE_TEST_SUITE_P(EncryptedS3, StoreContract, testing::Values(&MakeEncryptedS3));
+INSTANTIATE_TEST_SUITE_P(S3Session, StoreContract, testing::Values(&MakeS3Session));
+INSTANTIATE_TEST_SUITE_P(S3Locked, StoreContract, testing::Values(&MakeS3Locked));
+INSTANTIATE_TEST_SUITE_P(S3CustomerKey, StoreContract, testing::Values(&MakeS3CustomerKey));
 INSTANTIATE_TEST_SUITE_P(S3VirtualTls, StoreContract, testing::Values(&MakeS3Tls));
 
 }  // namespace
