@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
-#include <cstring>
 
 #include "core/base/file.h"
 
@@ -18,6 +17,8 @@ extern char** environ;
 namespace pitr::tool {
 
 namespace {
+
+constexpr std::size_t kMaxOutput = 64U << 10;
 
 Result<int> Spawn(const std::vector<std::string>& arguments, int output) {
   std::vector<std::string> copies = arguments;
@@ -81,30 +82,44 @@ Result<std::string> OwnProgram() {
   return std::string(path, static_cast<std::size_t>(size));
 }
 
-std::uint32_t MajorOfServer(const std::string& bin_directory) {
-  const std::string program = JoinPath(bin_directory, "postgres");
+Result<std::string> OutputOf(const std::vector<std::string>& arguments) {
   int ends[2];
-  if (access(program.c_str(), X_OK) != 0 || pipe2(ends, O_CLOEXEC) != 0) {
-    return 0;
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    return Status::FromErrno(errno, "make a pipe");
   }
   const File reader(ends[0]);
   File writer(ends[1]);
-  const Result<int> child = Spawn({program, "--version"}, writer.fd());
+  const Result<int> child = Spawn(arguments, writer.fd());
   writer = File();
-  if (!child.ok()) {
-    return 0;
+  PITR_RETURN_IF_ERROR(child.status());
+  std::string output;
+  char text[4096];
+  ssize_t size = 0;
+  while ((size = read(reader.fd(), text, sizeof text)) > 0 || (size < 0 && errno == EINTR)) {
+    // What is too much is read all the same: the program must not wait for us.
+    if (size > 0 && output.size() + static_cast<std::size_t>(size) <= kMaxOutput) {
+      output.append(text, static_cast<std::size_t>(size));
+    }
   }
-  char text[256];
-  const ssize_t size = read(reader.fd(), text, sizeof text);
-  if (!WaitFor(*child, program).ok() || size <= 0) {
+  PITR_ASSIGN_OR_RETURN(const int status, WaitFor(*child, arguments[0]));
+  if (status != 0) {
+    return Status(Code::kIo,
+                  "\"" + arguments[0] + "\" ended with status " + std::to_string(status));
+  }
+  return output;
+}
+
+std::uint32_t MajorOfServer(const std::string& bin_directory) {
+  const std::string program = JoinPath(bin_directory, "postgres");
+  if (access(program.c_str(), X_OK) != 0) {
     return 0;
   }
   // "postgres (PostgreSQL) 15.20 (Debian …)"
-  const std::string_view said(text, static_cast<std::size_t>(size));
-  const std::size_t number = said.find(") ");
+  const Result<std::string> said = OutputOf({program, "--version"});
+  const std::size_t number = said.ok() ? said->find(") ") : std::string::npos;
   std::uint32_t major = 0;
-  if (number != std::string_view::npos) {
-    std::from_chars(said.data() + number + 2, said.data() + said.size(), major);
+  if (number != std::string::npos) {
+    std::from_chars(said->data() + number + 2, said->data() + said->size(), major);
   }
   return major;
 }

@@ -15,6 +15,7 @@
 #include "tool/exit_codes.h"
 #include "tool/programs.h"
 #include "tool/restore_target.h"
+#include "tool/restored_server.h"
 #include "tool/signals.h"
 #include "tool/staging_config.h"
 
@@ -243,16 +244,6 @@ void Report(const Restore& restore, const BuildResult& built) {
   }
 }
 
-Status StartServer(const Restore& restore) {
-  const std::string log = JoinPath(restore.directory, "pitr/start.log");
-  PITR_ASSIGN_OR_RETURN(const int status,
-                        RunProgram({JoinPath(restore.build.bin_directory, "pg_ctl"), "start", "-w",
-                                    "-s", "-D", restore.directory, "-l", log}));
-  return status == 0 ? Status::Ok()
-                     : Status(Code::kNotReady, "the restored server does not start")
-                           .WithDetail("Its log is \"" + log + "\".");
-}
-
 Status RunRestore(const Options& options) {
   PITR_ASSIGN_OR_RETURN(const RepositoryAccess access, AccessOfOptions(options));
   PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(access, false));
@@ -276,12 +267,15 @@ Status RunRestore(const Options& options) {
   PITR_RETURN_IF_ERROR(WriteMissingConfiguration(restore));
   PITR_RETURN_IF_ERROR(SetState(repo.get(), restore, "stopped"));
   Report(restore, *built);
+  const RestoredServer server = {restore.build.bin_directory, restore.directory, restore.line.name};
   if (options.Has("start")) {
-    PITR_RETURN_IF_ERROR(StartServer(restore));
-    return SetState(repo.get(), restore, "running");
+    PITR_RETURN_IF_ERROR(StartRestored(server));
+    PITR_RETURN_IF_ERROR(SetState(repo.get(), restore, "running"));
   }
-  std::printf("next: %s/pg_ctl start -D %s\n", restore.build.bin_directory.c_str(),
-              restore.directory.c_str());
+  std::printf("next steps:\n");
+  for (const std::string& step : NextSteps(server, options.Has("start"))) {
+    std::printf("  %s\n", step.c_str());
+  }
   return Status::Ok();
 }
 
