@@ -11,12 +11,12 @@ from harness import MIB, SEGMENT, BackRest, Pitr, Server, copy_tree, folder_byte
 OFF = {"archive_mode": "on", "archive_library": "", "archive_command": "", "pitr.repository": ""}
 
 
-def make_backlog(bench, folder="drain", settings=None):
+def make_backlog(bench, folder="drain", settings=None, product=Pitr):
     """A stopped server with `segments` segments that wait, and the product's repository as it was before them."""
     server = Server(bench, folder)
     server.initdb()
     repository = f"{bench.directory}/{folder}/repository"
-    pitr = Pitr(bench, server, repository)
+    pitr = product(bench, server, repository)
     server.configure(pitr.settings() | (settings or {}))
     server.start()
     server.query("create extension pitr_ext")
@@ -33,12 +33,15 @@ def make_backlog(bench, folder="drain", settings=None):
     server.stop()
     bench.say(f"{folder}: {len(server.ready_segments())} segments wait, {written:.0f} MiB of WAL in them")
     for name in ("data", "repository"):
-        os.rename(f"{bench.directory}/{folder}/{name}", f"{bench.directory}/{folder}/{name}.template")
+        if os.path.exists(f"{bench.directory}/{folder}/{name}"):   # the repository may be elsewhere
+            os.rename(f"{bench.directory}/{folder}/{name}", f"{bench.directory}/{folder}/{name}.template")
     return server
 
 
 def fresh(bench, server):
     for name in ("data", "repository"):
+        if not os.path.exists(f"{bench.directory}/{server.name}/{name}.template"):
+            continue
         copy_tree(f"{bench.directory}/{server.name}/{name}.template", f"{bench.directory}/{server.name}/{name}")
     os.sync()
     server.start()

@@ -237,14 +237,14 @@ class Pitr:
 class BackRest:
     """pgBackRest with asynchronous archiving, zstd level 3, as many processes as the product uses."""
 
-    def __init__(self, bench, server, directory):
+    def __init__(self, bench, server, directory, repository=None):
         self.bench, self.directory = bench, directory
         for name in ("repository", "spool", "log", "lock"):
             os.makedirs(f"{directory}/{name}", exist_ok=True)
         self.file = f"{directory}/pgbackrest.conf"
         with open(self.file, "w", encoding="utf-8") as file:
             file.write(f"""[global]
-repo1-path={directory}/repository
+{repository or f'repo1-path={directory}/repository'}
 repo1-retention-full=9999
 spool-path={directory}/spool
 log-path={directory}/log

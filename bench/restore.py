@@ -195,10 +195,11 @@ def run_outage(bench, server, size):
     return outage, ending, cycle
 
 
-def restore(bench, figures):
+def restore(bench, figures, s3=None):
     medians = {}
+    where = "restore" if s3 is None else "s3"
     for size in bench.plan.sizes:
-        folder = f"restore-{size:g}"
+        folder = f"{where}-{size:g}"
         server = make_database(bench, folder, size)
         megabytes = folder_bytes(server.directory, skip=("pg_wal",)) / MIB
         runs = {}
@@ -207,7 +208,7 @@ def restore(bench, figures):
             theirs = Server(bench, f"{folder}/theirs", preload=False)
             os.makedirs(os.path.dirname(theirs.directory), exist_ok=True)
             copy_tree(server.directory, theirs.directory)
-            backrest = BackRest(bench, theirs, f"{bench.directory}/{folder}/backrest")
+            backrest = BackRest(bench, theirs, f"{bench.directory}/{folder}/backrest", s3 and s3.backrest_lines(f"{folder}-backrest"))
             theirs.configure(backrest.settings())
             theirs.start()
             bench.run("restore", backrest.command("stanza-create"))
@@ -216,29 +217,40 @@ def restore(bench, figures):
             theirs.stop()
             runs["pgBackRest"] = lambda number: run_backrest(bench, backrest, folder, target, size)
 
-        pitr = Pitr(bench, server, f"{bench.directory}/{folder}/repository")
+        pitr = s3.product(bench, server, folder) if s3 else Pitr(bench, server, f"{bench.directory}/{folder}/repository")
         server.configure(pitr.settings())
         server.start()
         server.query("create extension pitr_ext")
         pitr.idle(3600)
+        if s3:
+            s3.mark()
+            server.query("select pitr_create_snapshot()")
+            bench.figure(where, f"snapshot, {size:g} GB: pitr_ext, requests", "per GiB", [s3.requests_per_gib(megabytes)], "select pitr_create_snapshot()")
         our_target, written = make_history(bench, server)
         if "restore" in figures:
             runs["pitr_ext"] = lambda number: run_pitr(bench, server, number, our_target, size)
-            results = {name: [] for name in runs}
+            results, requests = {name: [] for name in runs}, {name: [] for name in runs}
             for number in range(bench.plan.pairs):
                 for name in in_turn(runs, number):
+                    if s3:
+                        s3.mark()
                     results[name].append(runs[name](number))
+                    if s3:
+                        requests[name].append(s3.requests_per_gib(megabytes + written))
+            label = f"{size:g} GB" if s3 is None else f"restore, {size:g} GB"
             note = f"{megabytes:.0f} MiB, WAL to replay {theirs_written:.0f} MiB (pgBackRest), {written:.0f} MiB (pitr_ext)"
-            bench.figure("restore", f"{size:g} GB: pgBackRest, first query at the target (read only)", "s", [value[0] for value in results["pgBackRest"]],
+            bench.figure(where, f"{label}: pgBackRest, first query at the target (read only)", "s", [value[0] for value in results["pgBackRest"]],
                          f"pgbackrest --type=time --target=T --target-action=promote --process-max={bench.plan.processes} restore; pg_ctl start; "
                          "until a query sees the target's row", note)
-            bench.figure("restore", f"{size:g} GB: pgBackRest, first query that may write", "s", [value[1] for value in results["pgBackRest"]],
+            bench.figure(where, f"{label}: pgBackRest, first query that may write", "s", [value[1] for value in results["pgBackRest"]],
                          "the same, until pg_is_in_recovery() is false")
-            bench.figure("restore", f"{size:g} GB: pitr_ext, first query at the target (may write)", "s", [value[0] for value in results["pitr_ext"]],
+            bench.figure(where, f"{label}: pitr_ext, first query at the target (may write)", "s", [value[0] for value in results["pitr_ext"]],
                          "select * from pitr_restore_branch(T); until a query sees the target's row")
+            for name in runs if s3 else ():
+                bench.figure(where, f"{label}: {name}, requests", "per GiB of database and WAL", requests[name], "counted in the server's log")
             pairs = list(zip(results["pitr_ext"], results["pgBackRest"]))
-            bench.figure("restore", f"{size:g} GB: pitr_ext against pgBackRest's first query", "of their time", [a[0] / b[0] for a, b in pairs], "", "pair by pair")
-            bench.figure("restore", f"{size:g} GB: pitr_ext against pgBackRest's first write", "of their time", [a[0] / b[1] for a, b in pairs], "", "pair by pair")
+            bench.figure(where, f"{label}: pitr_ext against pgBackRest's first query", "of their time", [a[0] / b[0] for a, b in pairs], "", "pair by pair")
+            bench.figure(where, f"{label}: pitr_ext against pgBackRest's first write", "of their time", [a[0] / b[1] for a, b in pairs], "", "pair by pair")
         if "outage" in figures:
             values = [run_outage(bench, server, size) for _ in range(bench.plan.pairs)]
             command = f"select * from pitr_restore_branch(T) under pgbench -c {bench.plan.clients} -j 2; a client asks every millisecond"
@@ -250,5 +262,7 @@ def restore(bench, figures):
             medians[size] = shown(sorted(value[0] for value in values)[len(values) // 2])
         server.stop()
         shutil.rmtree(f"{bench.directory}/{folder}")
+        if s3:
+            s3.remove_others(folder, {})
     if medians:
         bench.say(f"outage by size: {medians}")

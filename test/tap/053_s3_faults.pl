@@ -67,6 +67,7 @@ my @all;
 foreach my $case (
 	[ 'a storm of 503',            '. status 503 8' ],
 	[ 'a storm of 500',            '^(PUT|GET) status 500 8' ],
+	[ 'a token that has expired',  '^PUT status 400:ExpiredToken 1' ],
 	[ '500 for what was done',     '^PUT status_after 500 3' ],
 	[ 'answers that are lost',     '^PUT lost_answer - 3' ],
 	[ 'resets in a body',          '^PUT reset_request 5000 4' ],

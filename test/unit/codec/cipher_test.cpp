@@ -17,7 +17,7 @@ Bytes Hex(std::string_view text) {
 
 Nonce NonceOf(std::string_view text) {
   const Bytes bytes = Hex(text);
-  Nonce nonce;
+  Nonce nonce = {};
   std::copy(bytes.begin(), bytes.end(), nonce.begin());
   return nonce;
 }
