@@ -142,8 +142,7 @@ check:
 
 check-all:
 	test/install-packages base check s3 lint chroot check-all
-	test/run --pg-config '$(PG_CONFIG)' all-full
-	test/chroot full
+	rc=0; test/run --pg-config '$(PG_CONFIG)' all-full || rc=1; test/chroot full || rc=1; exit $$rc
 
 demo:
 	test/install-packages base

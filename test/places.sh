@@ -56,7 +56,7 @@ remove_places() {
 # A real S3 server (test/rgw) for the rest of this run, where its packages are; its addresses are in PITR_TEST_S3_….
 rgw=
 start_rgw() {
-  [ -z "$rgw" ] || return 0
+  [ -z "$rgw" ] || { own_s3_keys; return 0; }
   command -v radosgw >/dev/null && command -v ceph-mon >/dev/null && command -v ceph-osd >/dev/null || {
     say "no S3 server: radosgw, ceph-mon or ceph-osd is missing"
     return 0
@@ -76,11 +76,14 @@ start_rgw() {
     return 1
   fi
   while IFS= read -r line; do export "${line?}"; done <"$rgw/env"
-  # The file of keys must belong to whoever reads it: servers, or the unit tests.
   export PITR_TEST_S3_SERVER_CREDENTIALS=$rgw/credentials PITR_TEST_RGW=$work/rgw.sh PITR_TEST_RGW_DIR=$rgw
+  own_s3_keys
+}
+
+# A file of keys must belong to whoever reads it: servers have their own, and whatever we run ourselves has these. What else a stage
+# hands over may have taken them along.
+own_s3_keys() {
   install -m 600 "$rgw/credentials" "$work/s3.credentials"
-  export PITR_TEST_S3_CREDENTIALS=$work/s3.credentials
-  export PITR_TEST_S3_SERVER_SESSION=$rgw/session
   install -m 600 "$rgw/session" "$work/s3.session"
-  export PITR_TEST_S3_SESSION=$work/s3.session
+  export PITR_TEST_S3_CREDENTIALS=$work/s3.credentials PITR_TEST_S3_SESSION=$work/s3.session
 }
