@@ -39,21 +39,21 @@ class S3Server:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def settings(self):
-        return {"pitr.s3_endpoint": f"https://localhost:{self.port + 2}", "pitr.s3_ca_file": f"{self.directory}/ca.pem",
+        return {"pitr.s3_endpoint": f"https://s3.localhost:{self.port + 2}", "pitr.s3_ca_file": f"{self.directory}/ca.pem",
                 "pitr.s3_credentials_file": self.credentials}
 
     def backrest_lines(self, prefix):
         return f"""repo1-type=s3
 repo1-path=/{prefix}
 repo1-s3-bucket={BUCKET}
-repo1-s3-endpoint=localhost
+repo1-s3-endpoint=s3.localhost
 repo1-s3-region=us-east-1
 repo1-s3-uri-style=path
 repo1-s3-key={self.key}
 repo1-s3-key-secret={self.secret}
-repo1-storage-host=localhost
+repo1-storage-host=127.0.0.1
 repo1-storage-port={self.port + 2}
-repo1-storage-ca-file={self.directory}/ca.pem
+repo1-storage-verify-tls=n
 """
 
     def product(self, bench, server, name):

@@ -422,6 +422,14 @@ Status Transfer::Explain(CURLcode code) const {
   return status;
 }
 
+// A look-up that hangs must not hold the end of a request. libcurl 8.22 asks for this here as well as of the easy handle
+// (CURLOPT_QUICK_EXIT); headers of before do not name it, and such libraries do not know it and do not need it.
+bool LeaveLookups(CURLM* multi) {
+  constexpr auto kMultiQuickExit = static_cast<CURLMoption>(CURLOPTTYPE_LONG + 21);
+  const CURLMcode code = curl_multi_setopt(multi, kMultiQuickExit, 1L);
+  return code == CURLM_OK || code == CURLM_UNKNOWN_OPTION;
+}
+
 }  // namespace
 
 HttpConnection::Handles::~Handles() {
@@ -437,7 +445,8 @@ Result<std::unique_ptr<HttpConnection>> HttpConnection::Make() {
   const SignalsBlocked blocked;
   auto handles = std::make_unique<Handles>();
   if (handles->multi == nullptr || handles->easy == nullptr ||
-      curl_multi_setopt(handles->multi, CURLMOPT_MAXCONNECTS, 1L) != CURLM_OK) {
+      curl_multi_setopt(handles->multi, CURLMOPT_MAXCONNECTS, 1L) != CURLM_OK ||
+      !LeaveLookups(handles->multi)) {
     return OutOfMemory();
   }
   return std::unique_ptr<HttpConnection>(new HttpConnection(std::move(handles)));
