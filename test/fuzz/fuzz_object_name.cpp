@@ -22,6 +22,13 @@ void CheckCatalogName(std::string_view name) {
   }
 }
 
+void CheckLeaseName(std::string_view name) {
+  const std::optional<std::uint64_t> number = pitr::layout::ParseLeaseObject("br-a-b-c", name);
+  if (number.has_value()) {
+    Check(*number > 0 && pitr::layout::LeaseObject("br-a-b-c", *number) == name);
+  }
+}
+
 void CheckTailName(std::string_view name, std::uint64_t segment_size) {
   const auto piece = pitr::layout::ParseTailName(name, segment_size);
   if (piece.has_value()) {
@@ -44,6 +51,7 @@ void CheckTimelineFolder(std::string_view part) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   CheckCatalogName(text);
+  CheckLeaseName(text);
   for (const std::uint64_t segment_size : {1ULL << 20, 16ULL << 20, 1ULL << 30}) {
     CheckTailName(pitr::layout::LastPart(text), segment_size);
   }

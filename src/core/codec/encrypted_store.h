@@ -41,6 +41,7 @@ class EncryptedStore final : public ObjectStore {
   Status Remove(const std::string& name) override;
   Status CollectAbandoned(std::int64_t age_seconds) override;
   std::optional<std::uint64_t> FreeBytes() override;
+  void ForgoConditions() override { inner_->ForgoConditions(); }
   std::string Describe() const override;
 
  private:

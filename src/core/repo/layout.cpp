@@ -95,6 +95,20 @@ std::string WalObject(const BranchId& branch, const WalFileName& parsed, std::st
   return (is_history ? HistoryPrefix(branch) : WalPrefix(branch, parsed.timeline)).append(name);
 }
 
+std::string LeasePrefix(const BranchId& branch) { return BranchPrefix(branch) + "lease/"; }
+
+std::string LeaseObject(const BranchId& branch, std::uint64_t number) {
+  return LeasePrefix(branch) + NumberText(number);
+}
+
+std::optional<std::uint64_t> ParseLeaseObject(const BranchId& branch, std::string_view name) {
+  const std::string prefix = LeasePrefix(branch);
+  if (!name.starts_with(prefix)) {
+    return std::nullopt;
+  }
+  return ParseNumber(name.substr(prefix.size()));
+}
+
 std::string TailRootPrefix(const BranchId& branch) { return BranchPrefix(branch) + "tail/"; }
 
 std::string TailPrefix(const BranchId& branch, TimelineId timeline) {
@@ -148,6 +162,6 @@ std::string PackObject(const SnapshotId& snapshot, std::uint32_t number) {
   return PacksPrefix(snapshot) + text;
 }
 
-std::string ProbeObject(std::string_view token) { return "probe/" + std::string(token); }
+std::string ProbeObject(std::string_view token) { return std::string(kProbeFolder).append(token); }
 
 }  // namespace pitr::layout

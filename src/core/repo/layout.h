@@ -5,6 +5,7 @@
 //   catalog/<kind>/<20-digit number>
 //   branches/<branch id>/wal/<TTTTTTTT>/<file name as in pg_wal>     segments (index inside), .partial, .backup
 //   branches/<branch id>/wal/history/<TTTTTTTT>.history
+//   branches/<branch id>/lease/<20-digit number>                who writes the branch
 //   branches/<branch id>/tail/<TTTTTTTT>/<segment>.<begin 8 hex>-<end 8 hex>   pieces of an open segment
 //   snapshots/<snapshot id>/manifest
 //   packs/<snapshot id>/<6-digit number>
@@ -38,6 +39,10 @@ std::string WalObject(const BranchId& branch, const WalFileName& parsed, std::st
 std::string WalPrefix(const BranchId& branch, TimelineId timeline);
 std::string WalRootPrefix(const BranchId& branch);  // folders: timelines and "history"
 std::string HistoryPrefix(const BranchId& branch);
+std::string LeasePrefix(const BranchId& branch);
+std::string LeaseObject(const BranchId& branch, std::uint64_t number);
+// From 1 on; nullopt for what LeaseObject does not compose for this branch.
+std::optional<std::uint64_t> ParseLeaseObject(const BranchId& branch, std::string_view name);
 
 struct TailPiece {
   SegmentId segment;
@@ -59,6 +64,7 @@ std::string PackObject(const SnapshotId& snapshot, std::uint32_t number);
 std::string PacksPrefix(const SnapshotId& snapshot);
 std::string AllPacksPrefix();
 
+inline constexpr std::string_view kProbeFolder = "probe/";
 // An object that pitr_check writes, reads back and removes.
 std::string ProbeObject(std::string_view token);
 

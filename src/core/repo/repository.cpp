@@ -21,6 +21,7 @@ constexpr std::uint64_t kMaxDescription = 64U << 10;
 struct Description {
   std::string id;
   bool is_encrypted = false;
+  bool conditional_writes = true;
 };
 
 Result<Description> ReadDescription(ObjectStore* store) {
@@ -48,31 +49,38 @@ Result<Description> ReadDescription(ObjectStore* store) {
                                       "\", which this version of pitr_ext cannot read");
   }
   PITR_ASSIGN_OR_RETURN(const std::string id, JsonText(json, "id"));
-  return Description{id, cipher != kNoCipher};
+  const bool conditional_writes =
+      !json.contains("conditional_writes") || json["conditional_writes"] != Json(false);
+  return Description{id, cipher != kNoCipher, conditional_writes};
 }
 
-// All that keeps two writers apart rests on names that can be taken only once; some servers ignore the condition, others refuse it. Found
-// out by the bytes that are there already, so that nothing is spoiled.
-Status CheckTakesNamesOnce(ObjectStore* store, ByteView description) {
-  const std::string name(layout::kRepositoryObject);
-  const Status again = store->Put(name, description);
-  if (again.code() == Code::kAlreadyExists) {
-    return Status::Ok();
+// What pitr_check and the probe below write, when they are killed, is nothing of anybody's.
+Result<std::vector<std::string>> PartsOf(ObjectStore* store) {
+  PITR_ASSIGN_OR_RETURN(std::vector<std::string> parts, store->ListParts(""));
+  std::erase(parts, layout::kProbeFolder);
+  return parts;
+}
+
+// Whether a name can be taken only once. Some servers ignore the condition, others refuse it (501).
+Result<bool> TakesNamesOnce(ObjectStore* store) {
+  PITR_ASSIGN_OR_RETURN(const Bytes token, RandomBytes(8));
+  const std::string name = layout::ProbeObject(ToHex(token));
+  Status status = store->Put(name, token);
+  if (status.code() == Code::kUnsupported) {
+    return false;
   }
-  if (!again.ok() && again.code() != Code::kUnsupported) {
-    return again;
+  PITR_RETURN_IF_ERROR(status);
+  status = store->Put(name, token);
+  PITR_RETURN_IF_ERROR(store->Remove(name));
+  if (!status.ok() && status.code() != Code::kAlreadyExists) {
+    return status;
   }
-  const Status removed = store->Remove(name);
-  return Status(Code::kUnsupported, "\"" + store->Describe() +
-                                        "\" cannot hold a repository: it lets an object that is "
-                                        "there be written once more")
-      .WithDetail(removed.ok() ? "" : "repository.json is left there: " + removed.message())
-      .WithHint("The server must know \"If-None-Match: *\" for PUT, as AWS, Ceph and MinIO do.");
+  return !status.ok();
 }
 
 // Makes repository.json. Another process that does so at the same time is as good as we are.
 Status WriteDescription(ObjectStore* store, bool is_encrypted) {
-  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> parts, store->ListParts(""));
+  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> parts, PartsOf(store));
   // It was not there a moment ago: somebody else has made it since, and perhaps more.
   if (std::find(parts.begin(), parts.end(), layout::kRepositoryObject) != parts.end()) {
     return Status::Ok();
@@ -83,6 +91,10 @@ Status WriteDescription(ObjectStore* store, bool is_encrypted) {
         .WithDetail("It holds \"" + parts.front() + "\".")
         .WithHint("Name an empty folder.");
   }
+  PITR_ASSIGN_OR_RETURN(const bool takes_names_once, TakesNamesOnce(store));
+  if (!takes_names_once) {
+    store->ForgoConditions();
+  }
   PITR_ASSIGN_OR_RETURN(const Bytes id, RandomBytes(16));
   Json json;
   json["format"] = kFormatName;
@@ -90,18 +102,17 @@ Status WriteDescription(ObjectStore* store, bool is_encrypted) {
   json["id"] = ToHex(id);
   json["cipher"] = is_encrypted ? kAes256Gcm : kNoCipher;
   json["created_at"] = FormatTime(SystemClock().Now(), 0);
+  if (!takes_names_once) {
+    json["conditional_writes"] = false;
+  }
   const std::string text = DumpJson(json, 2) + "\n";
   const Status status = store->Put(std::string(layout::kRepositoryObject), AsBytes(text));
-  if (status.code() == Code::kAlreadyExists) {
-    return Status::Ok();
-  }
-  PITR_RETURN_IF_ERROR(status);
-  return CheckTakesNamesOnce(store, AsBytes(text));
+  return status.code() == Code::kAlreadyExists ? Status::Ok() : status;
 }
 
 // Nothing but repository.json: whoever made it has not written its keys yet, and nothing that would need them.
 Result<bool> IsBeingMade(ObjectStore* store) {
-  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> parts, store->ListParts(""));
+  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> parts, PartsOf(store));
   return parts.size() == 1 && parts.front() == layout::kRepositoryObject;
 }
 
@@ -184,7 +195,11 @@ Result<std::unique_ptr<Repository>> Repository::Open(std::unique_ptr<ObjectStore
   if (!found->is_encrypted && !keys.empty()) {
     return NotEncrypted(store.get(), keys);
   }
-  std::unique_ptr<Repository> repository(new Repository(std::move(store), found->id));
+  if (!found->conditional_writes) {
+    store->ForgoConditions();
+  }
+  std::unique_ptr<Repository> repository(
+      new Repository(std::move(store), found->id, found->conditional_writes));
   if (found->is_encrypted) {
     PITR_RETURN_IF_ERROR(repository->Unlock(create, keys));
   }

@@ -36,6 +36,9 @@ class Repository {
   // Plain objects, also of an encrypted repository.
   ObjectStore* store() const { return store_.get(); }
   const std::string& id() const { return id_; }
+  // False: the store lets names be taken twice, or knows no put-if-absent; found out when the repository was made. Then a name is looked
+  // for before it is written, and what keeps two servers apart is the lease alone (lease.h).
+  bool conditional_writes() const { return conditional_writes_; }
   bool is_encrypted() const { return encrypted_ != nullptr; }
   // Of the repository key that opened it; empty when it is not encrypted.
   const std::string& key_id() const { return key_id_; }
@@ -53,13 +56,14 @@ class Repository {
   void SetNewestSeen(std::string_view kind, std::uint64_t number);
 
  private:
-  Repository(std::unique_ptr<ObjectStore> store, std::string id)
-      : store_(std::move(store)), id_(std::move(id)) {}
+  Repository(std::unique_ptr<ObjectStore> store, std::string id, bool conditional_writes)
+      : store_(std::move(store)), id_(std::move(id)), conditional_writes_(conditional_writes) {}
   Status Unlock(bool create, const KeyRing& keys);
 
   std::unique_ptr<ObjectStore> store_;
   EncryptedStore* encrypted_ = nullptr;  // store_, when it is one
   std::string id_, key_id_;
+  bool conditional_writes_ = true;
   std::string cache_directory_;
   mutable std::mutex mutex_;  // of newest_: workers of the program share a repository
   std::map<std::string, std::uint64_t, std::less<>> newest_;

@@ -45,6 +45,9 @@ class S3Client {
   // kDiskFull for quotas, kUnsupported for 501, else kIo.
   Result<S3Answer> Perform(const S3Request& request);
   const S3Address& address() const { return address_; }
+  // Whether the server is asked to take a name only when it is free (ObjectStore::ForgoConditions).
+  bool has_conditions() const { return has_conditions_; }
+  void ForgoConditions() { has_conditions_ = false; }
   // "s3://bucket/prefix (https://endpoint)"
   std::string Describe() const;
 
@@ -53,6 +56,7 @@ class S3Client {
 
   S3Address address_;
   bool virtual_style_ = false;
+  bool has_conditions_ = true;
   std::string scheme_, host_;  // of the endpoint, with the bucket where the style says so
   std::unique_ptr<HttpClient> http_;
   std::unique_ptr<S3CredentialProvider> credentials_;

@@ -35,6 +35,7 @@ class S3Store final : public ObjectStore {
   // Uploads in parts that were never completed.
   Status CollectAbandoned(std::int64_t age_seconds) override;
   std::optional<std::uint64_t> FreeBytes() override { return std::nullopt; }
+  void ForgoConditions() override { client_->ForgoConditions(); }
   std::string Describe() const override { return client_->Describe(); }
 
  private:

@@ -89,16 +89,44 @@ class S3Writer final : public ObjectWriter {
 
   Status PutWhole() {
     PITR_RETURN_IF_ERROR(Prepare());
+    if (!client_->has_conditions()) {
+      PITR_RETURN_IF_ERROR(CheckFree());
+    }
     S3Request request;
     request.method = "PUT";
     request.name = name_;
     request.headers = ObjectHeaders();
-    request.headers.emplace_back("if-none-match", "*");
+    AddCondition(&request);
     request.body = buffer_;
     AddChecksum(&request);
     request.accepted = {412};
     PITR_ASSIGN_OR_RETURN(const S3Answer answer, client_->Perform(request));
-    return answer.response.status == 412 ? Refused(answer.is_ambiguous) : Status::Ok();
+    if (answer.response.status == 412) {
+      return Refused(answer.is_ambiguous);
+    }
+    return client_->has_conditions() ? Status::Ok() : CheckOurs();
+  }
+
+  void AddCondition(S3Request* request) const {
+    if (client_->has_conditions()) {
+      request->headers.emplace_back("if-none-match", "*");
+    }
+  }
+
+  // Of servers that would replace what is there.
+  Status CheckFree() {
+    S3Request look;
+    look.method = "HEAD";
+    look.name = name_;
+    look.accepted = {404};
+    PITR_ASSIGN_OR_RETURN(const S3Answer found, client_->Perform(look));
+    return found.response.status == 404 ? Status::Ok() : Taken();
+  }
+
+  // Somebody who looked when we did may have written after us.
+  Status CheckOurs() {
+    PITR_ASSIGN_OR_RETURN(const bool is_ours, IsOurs());
+    return is_ours ? Status::Ok() : Taken();
   }
 
   Status Refused(bool is_ambiguous) {
@@ -146,21 +174,15 @@ class S3Writer final : public ObjectWriter {
     if (!buffer_.empty()) {
       PITR_RETURN_IF_ERROR(SendPart());
     }
-    // Servers that ignore the condition below replace what is there.
-    S3Request look;
-    look.method = "HEAD";
-    look.name = name_;
-    look.accepted = {404};
-    PITR_ASSIGN_OR_RETURN(const S3Answer found, client_->Perform(look));
-    if (found.response.status != 404) {
-      return Taken();
-    }
+    // Some servers that know the condition ignore it here.
+    PITR_RETURN_IF_ERROR(CheckFree());
     const std::string parts = EncodeParts(etags_);
     S3Request request;
     request.method = "POST";
     request.name = name_;
     request.query = {{"uploadId", upload_id_}};
-    request.headers = {{"content-type", "application/xml"}, {"if-none-match", "*"}};
+    request.headers = {{"content-type", "application/xml"}};
+    AddCondition(&request);
     request.body = AsBytes(parts);
     request.accepted = {404, 412};
     PITR_ASSIGN_OR_RETURN(const S3Answer answer, client_->Perform(request));
@@ -178,7 +200,8 @@ class S3Writer final : public ObjectWriter {
       }
     }
     upload_id_.clear();
-    return LockUploaded();
+    PITR_RETURN_IF_ERROR(LockUploaded());
+    return client_->has_conditions() ? Status::Ok() : CheckOurs();
   }
 
   // Ceph 16 forgets the lock that an upload was begun with; where it was kept this changes nothing.

@@ -68,6 +68,10 @@ class ObjectStore {
   virtual Status CollectAbandoned(std::int64_t age_seconds) = 0;
   // Bytes free where the store can tell.
   virtual std::optional<std::uint64_t> FreeBytes() = 0;
+  // For a server that does not know put-if-absent (it takes a name twice, or refuses the condition): from here on a name is looked for
+  // before it is written, and read back afterwards. Two writers of one name at the same moment may then both succeed. Before the first
+  // write, and not while other threads use the store. Stores whose names can be taken only once do nothing.
+  virtual void ForgoConditions() {}
   // For messages: the folder or URL, never a secret.
   virtual std::string Describe() const = 0;
 };

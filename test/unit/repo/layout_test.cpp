@@ -38,6 +38,16 @@ TEST(Layout, NamesAreThoseOfTheFormatPage) {
   EXPECT_EQ(WalObjectOf("0000001A0000000100000002.00000028.backup"),
             wal + "0000001A/0000001A0000000100000002.00000028.backup");
   EXPECT_EQ(WalObjectOf("0000001A.history"), wal + "history/0000001A.history");
+  EXPECT_EQ(layout::LeasePrefix(kBranch), "branches/br-quiet-river-0a1b2c3d/lease/");
+  EXPECT_EQ(layout::LeaseObject(kBranch, 12),
+            "branches/br-quiet-river-0a1b2c3d/lease/00000000000000000012");
+  EXPECT_EQ(layout::ParseLeaseObject(kBranch, layout::LeaseObject(kBranch, 12)), 12U);
+  for (const char* other : {"branches/br-quiet-river-0a1b2c3d/lease/12",
+                            "branches/br-quiet-river-0a1b2c3d/lease/00000000000000000000",
+                            "branches/br-other-river-0a1b2c3d/lease/00000000000000000012",
+                            "branches/br-quiet-river-0a1b2c3d/wal/00000000000000000012"}) {
+    EXPECT_FALSE(layout::ParseLeaseObject(kBranch, other).has_value()) << other;
+  }
   EXPECT_EQ(layout::TailRootPrefix(kBranch), "branches/br-quiet-river-0a1b2c3d/tail/");
   EXPECT_EQ(layout::TailPrefix(kBranch, 1), "branches/br-quiet-river-0a1b2c3d/tail/00000001/");
   EXPECT_EQ(layout::TailObject(kBranch, {{1, 5}, 0, 0x4000}, kSize),

@@ -125,12 +125,27 @@ TEST_F(RepositoryTest, DyingWhileMakingItLeavesAllOrNothing) {
   }
 }
 
-TEST_F(RepositoryTest, AStoreWithoutConditionsIsNoPlace) {
-  objects_->takes_names_twice = true;
-  const Status status = Open(true).status();
-  EXPECT_EQ(status.code(), Code::kUnsupported);
-  EXPECT_NE(status.hint().find("If-None-Match"), std::string::npos);
-  EXPECT_TRUE(objects_->objects.empty());
+// One that ignores the condition, and one that refuses it: found out when the repository is made, and remembered in it.
+TEST_F(RepositoryTest, AStoreWithoutConditionsIsKnownAsSuch) {
+  ASSERT_TRUE((*Open(true))->conditional_writes());
+  for (const bool refuses : {false, true}) {
+    objects_ = std::make_shared<MemoryObjects>();
+    objects_->takes_names_twice = !refuses;
+    objects_->refuses_conditions = refuses;
+    for (const bool create : {true, false}) {
+      Result<std::unique_ptr<Repository>> repo = Open(create);
+      ASSERT_TRUE(repo.ok()) << repo.status().ToString();
+      EXPECT_FALSE((*repo)->conditional_writes());
+      EXPECT_EQ((*repo)->store()->Put("repository.json", {}).code(), Code::kAlreadyExists);
+    }
+    EXPECT_EQ(objects_->objects.size(), 1U);  // nothing is left of the probe
+  }
+}
+
+// What a probe that was killed leaves behind is nobody's.
+TEST_F(RepositoryTest, AProbeThatWasLeftIsNotInTheWay) {
+  MemoryStore(objects_).Put("probe/0123", {}).ok();
+  EXPECT_TRUE(Open(true).ok());
 }
 
 TEST_F(RepositoryTest, OpensByAddress) {

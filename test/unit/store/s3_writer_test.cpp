@@ -81,6 +81,26 @@ TEST(S3Writer, ItsOwnObjectIsNoOtherWriters) {
   }
 }
 
+// Without conditions: looked for before, and whose it is afterwards.
+TEST(S3Writer, WithoutConditionsANameIsLookedForFirst) {
+  FakeS3 s3;
+  s3.answers.push_back(Answer(200));
+  const auto client = s3.Client();
+  client->ForgoConditions();
+  EXPECT_EQ(MakeS3Writer(client.get(), "x")->Commit().code(), Code::kAlreadyExists);
+  ASSERT_EQ(s3.asked.size(), 1U);
+  EXPECT_EQ(s3.asked[0].method, "HEAD");
+  s3.answers.push_back(Answer(404));
+  s3.answers.push_back(Answer(200));
+  s3.answers.push_back(Answer(200, "", {{"x-amz-meta-pitr-writer", "another"}}));
+  EXPECT_EQ(MakeS3Writer(client.get(), "x")->Commit().code(), Code::kAlreadyExists);
+  ASSERT_EQ(s3.asked.size(), 4U);
+  EXPECT_EQ(s3.asked[2].method, "PUT");
+  for (const auto& [header, value] : s3.asked[2].headers) {
+    EXPECT_NE(header, "if-none-match");
+  }
+}
+
 TEST(S3Writer, ALargeObjectGoesUpInParts) {
   FakeS3 s3;
   s3.answers.push_back(Answer(200, Uploads("id+1")));

@@ -46,6 +46,7 @@ class FaultStore final : public ObjectStore {
   Status Remove(const std::string& name) override;
   Status CollectAbandoned(std::int64_t age_seconds) override;
   std::optional<std::uint64_t> FreeBytes() override { return inner_->FreeBytes(); }
+  void ForgoConditions() override { inner_->ForgoConditions(); }
   std::string Describe() const override { return inner_->Describe(); }
 
  private:

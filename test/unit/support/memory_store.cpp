@@ -38,8 +38,8 @@ Status NotFound(const std::string& name) {
 
 class MemoryWriter final : public ObjectWriter {
  public:
-  MemoryWriter(std::shared_ptr<MemoryObjects> shared, std::string name)
-      : shared_(std::move(shared)), name_(std::move(name)) {}
+  MemoryWriter(std::shared_ptr<MemoryObjects> shared, std::string name, bool has_conditions)
+      : shared_(std::move(shared)), name_(std::move(name)), has_conditions_(has_conditions) {}
 
   Status Append(ByteView bytes) override {
     bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
@@ -48,7 +48,10 @@ class MemoryWriter final : public ObjectWriter {
 
   Status Commit() override {
     const std::lock_guard lock(shared_->mutex);
-    if (shared_->takes_names_twice) {
+    if (has_conditions_ && shared_->refuses_conditions) {
+      return Status(Code::kUnsupported, "no conditions in memory");
+    }
+    if (has_conditions_ && shared_->takes_names_twice) {
       shared_->objects.erase(name_);
     }
     if (!shared_->objects.try_emplace(name_, std::move(bytes_)).second) {
@@ -60,6 +63,7 @@ class MemoryWriter final : public ObjectWriter {
  private:
   std::shared_ptr<MemoryObjects> shared_;
   std::string name_;
+  bool has_conditions_;
   Bytes bytes_;
 };
 
@@ -73,7 +77,8 @@ Status MemoryStore::Put(const std::string& name, ByteView bytes) {
 
 Result<std::unique_ptr<ObjectWriter>> MemoryStore::Create(const std::string& name) {
   PITR_RETURN_IF_ERROR(CheckName(name));
-  return std::unique_ptr<ObjectWriter>(std::make_unique<MemoryWriter>(shared_, name));
+  return std::unique_ptr<ObjectWriter>(
+      std::make_unique<MemoryWriter>(shared_, name, has_conditions_));
 }
 
 Result<const Bytes*> MemoryStore::Find(const std::string& name) const {

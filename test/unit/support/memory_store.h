@@ -15,7 +15,8 @@ namespace pitr {
 struct MemoryObjects {
   std::mutex mutex;
   std::map<std::string, Bytes> objects;
-  bool takes_names_twice = false;  // as a server that does not know conditions
+  bool takes_names_twice = false;   // as a server that ignores conditions
+  bool refuses_conditions = false;  // as a server that answers 501 to them
 };
 
 class MemoryStore final : public ObjectStore {
@@ -36,6 +37,7 @@ class MemoryStore final : public ObjectStore {
   Status Remove(const std::string& name) override;
   Status CollectAbandoned(std::int64_t) override { return Status::Ok(); }
   std::optional<std::uint64_t> FreeBytes() override { return std::nullopt; }
+  void ForgoConditions() override { has_conditions_ = false; }
   std::string Describe() const override { return "memory"; }
 
   const std::shared_ptr<MemoryObjects>& shared() const { return shared_; }
@@ -47,6 +49,7 @@ class MemoryStore final : public ObjectStore {
   Result<const Bytes*> Find(const std::string& name) const;
 
   std::shared_ptr<MemoryObjects> shared_;
+  bool has_conditions_ = true;
 };
 
 }  // namespace pitr
