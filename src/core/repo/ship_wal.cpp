@@ -67,6 +67,9 @@ Status Publish(const Shipment& shipment, const File& file, EnvelopeWriter* write
     return Status(Code::kNotReady, WhatOf(shipment) + " is not waiting to be archived any more");
   }
   PITR_FAULT("archive.segment.before_publish");
+  if (shipment.options.may_publish && !shipment.options.may_publish()) {
+    return Status(Code::kNotReady, WhatOf(shipment) + " may not be published now");
+  }
   Status status = writer->Finish(extra);
   EnvelopeFooter stored = writer->footer();
   if (status.code() == Code::kAlreadyExists) {

@@ -187,6 +187,9 @@ Status TailWriter::Publish(const File& file, const std::string& path,
     return Status(Code::kNotReady, "WAL file \"" + path + "\" was replaced while it was read");
   }
   PITR_FAULT("archive.tail.before_publish");
+  if (options_.may_publish && !options_.may_publish()) {
+    return Status(Code::kNotReady, "WAL file \"" + path + "\" may not be published now");
+  }
   const Status status = writer->Finish();
   EnvelopeFooter stored = writer->footer();
   if (status.code() == Code::kAlreadyExists) {

@@ -24,6 +24,8 @@ struct ShipOptions {
   // Asked when all bytes are read, before the object is published: false = kNotReady and nothing is published (the file
   // may have been recycled while it was read, internals 28).
   std::function<bool()> still_ready;
+  // Asked last of all, of pieces as well: false = kNotReady and nothing is published (the lease of the branch is over).
+  std::function<bool()> may_publish;
   const CancelToken* cancel = nullptr;
 };
 struct ShipResult {
