@@ -188,6 +188,14 @@ COMMENT ON FUNCTION pitr_rename_branch(text, text) IS
     'Renames a branch. 42710 when the name is taken, 42602 or 42622 for a bad name.';
 REVOKE ALL ON FUNCTION pitr_rename_branch(text, text) FROM PUBLIC;
 
+CREATE FUNCTION pitr_take_over_branch(branch text)
+RETURNS TABLE (branch text, previous_writer text)
+AS 'MODULE_PATHNAME', 'pitr_take_over_branch'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_take_over_branch(text) IS
+    'Makes this server the writer of its branch when the old writer is gone for good. Watches that one for its pitr.lease_timeout first; PI008 when it lives.';
+REVOKE ALL ON FUNCTION pitr_take_over_branch(text) FROM PUBLIC;
+
 -- Snapshots
 
 CREATE FUNCTION pitr_create_snapshot(name text DEFAULT NULL,

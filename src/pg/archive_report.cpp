@@ -71,7 +71,7 @@ void RecordFailure(const std::string& name, FailureScope scope, const Status& st
     count = archive.failing_count;
     since = archive.failing_since;
   }
-  if (!tell) {
+  if (!tell || status.code() == Code::kOtherWriter) {
     return;
   }
   std::string prefix = "could not archive \"" + name + "\"";
@@ -105,6 +105,17 @@ void RecordShipped(const std::string& name, const ShipResult& result) {
   if (failures > 0) {
     LogQuietly(LOG, "archiving works again with \"" + name + "\": " + Attempts(failures) + " in " +
                         Seconds(now - since));
+  }
+}
+
+void ForgetFailure(Code code) {
+  const LockHolder lock(ArchiveLock());
+  ArchiveShared& archive = GetShared()->archive;
+  if (archive.failing_code == static_cast<std::int32_t>(code)) {
+    archive.failing_code = 0;
+    archive.failing_file[0] = '\0';
+    archive.failing_count = 0;
+    archive.failing_told_at = 0;
   }
 }
 

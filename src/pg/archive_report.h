@@ -17,13 +17,16 @@ enum class FailureScope {
   kFile,   // this file's own: other content there already, damaged, of another server
 };
 
-// Counts; logs when the state changes, and every five minutes while it does not.
+// Counts; logs when the state changes, and every five minutes while it does not. Of another writer (PI008) the log was told before.
 void RecordFailure(const std::string& name, FailureScope scope, const Status& status);
 // `name` is durable in the repository. Ends a failing state: a file's own with that file only.
 void RecordShipped(const std::string& name, const ShipResult& result);
 
 // The last attempt failed, and what failed still waits: the failure of a file that waits no more is forgotten.
 bool IsArchiveFailing();
+
+// What failed so is over, and the next attempt is due: for who knows without having shipped anything.
+void ForgetFailure(Code code);
 
 // Which codes of ShipWalFile are the file's own.
 FailureScope ScopeOf(Code code);

@@ -10,12 +10,12 @@
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/file.h"
-#include "core/base/hash.h"
 #include "core/types/wal_name.h"
 #include "pg/archive_report.h"
 #include "pg/boundary.h"
 #include "pg/guc.h"
 #include "pg/identity.h"
+#include "pg/lease.h"
 #include "pg/shmem.h"
 #include "pg/postgres_headers.h"
 
@@ -57,11 +57,6 @@ int LevelNow() {
   const Settings settings = CurrentSettings();
   return NotedReadyCount() > kBacklog ? settings.backlog_compression_level
                                       : settings.compression_level;
-}
-
-std::uint64_t DestinationOf(const Repository& repository, const Identity& identity) {
-  // Zero is kept for "none".
-  return Xxh3(AsBytes(repository.id() + "/" + identity.branch_id)) | 1;
 }
 
 }  // namespace
@@ -108,7 +103,7 @@ std::int64_t CountReadyFiles() {
   return ready.ok() ? ready->count : 0;
 }
 
-Status Shipper::Open() {
+Status Shipper::OpenRepository() {
   const Settings settings = CurrentSettings();
   if (repository_ != nullptr && settings.repository == access_ &&
       settings.loaded_at == loaded_at_) {
@@ -126,6 +121,11 @@ Status Shipper::Open() {
   return Status::Ok();
 }
 
+Status Shipper::Open() {
+  PITR_RETURN_IF_ERROR(OpenRepository());
+  return HoldLease(repository_.get(), *identity_);
+}
+
 void Shipper::Close() {
   repository_.reset();
   identity_.reset();
@@ -138,6 +138,9 @@ ShipOptions Shipper::Options(int compression_level) const {
   options.branch = identity_->branch_id;
   options.root = identity_->root;
   options.compression_level = compression_level;
+  options.may_publish = [destination = destination_]() noexcept {
+    return IsLeaseGood(destination);
+  };
   options.cancel = cancel_;
   return options;
 }

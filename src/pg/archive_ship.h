@@ -45,7 +45,8 @@ class Shipper {
   };
   enum class Claiming { kPolite, kTakeFromLiving, kWithoutRoom };
 
-  // Opens what is not open, or what the settings no longer name. kCancelled when the process is to stop.
+  // Opens what is not open, or what the settings no longer name, and makes sure that this server is the writer of its branch: kOtherWriter
+  // when it is not, and the repository stays open then. kCancelled when the process is to stop.
   Status Open();
   void Close();
   bool is_open() const { return repository_ != nullptr; }
@@ -67,6 +68,7 @@ class Shipper {
   Status ShipHistory(TimelineId timeline);
 
  private:
+  Status OpenRepository();
   Status ShipHistoryOf(const std::string& name);
   Result<ShipResult> ShipClaimed(const std::string& name, const std::string& path, int place,
                                  Claiming claiming);

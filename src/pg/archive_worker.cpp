@@ -143,6 +143,9 @@ long ArchiveWorker::Tick() {
   }
   if (!ready->names.empty()) {
     const Status opened = shipper_.Open();
+    if (opened.code() == Code::kOtherWriter) {
+      return kIdlePollMs;  // the archiver tells of it
+    }
     if (!opened.ok()) {
       RecordFailure(ready->names.front(), FailureScope::kStore, opened);
       FailedWithStore();

@@ -15,6 +15,7 @@
 #include "pg/guc.h"
 #include "pg/interrupts.h"
 #include "pg/launcher_duties.h"
+#include "pg/lease.h"
 #include "pg/log.h"
 #include "pg/operation.h"
 #include "pg/server_facts.h"
@@ -149,6 +150,21 @@ Status RecordEnd(Repository* repo, const Intent& intent, const std::string& stat
              intent.operation, state, sqlstate});
 }
 
+// The old line is this server's until all of it is in the repository; its lease lies in its directory. Then it is given back, so that
+// an undo, or whoever starts that directory, has it at once.
+Status ShipOldLine(Repository* repo, const Identity& identity, const BranchId& line,
+                   const std::string& directory) {
+  const Status held = HoldLineOf(repo, line, directory);
+  if (held.code() == Code::kOtherWriter) {
+    LogStatus(WARNING, "the last WAL of branch \"" + line + "\" is not brought into the repository",
+              held);
+    return Status::Ok();
+  }
+  PITR_RETURN_IF_ERROR(held);
+  PITR_RETURN_IF_ERROR(ShipRest(repo, OptionsFor(identity, line), directory).status());
+  return ReleaseLineOf(repo, line, directory);
+}
+
 Status FinishHappened(Repository* repo, const Identity& identity, const Intent& intent) {
   const std::string old_directory =
       JoinPath(DirectoryName(intent.staged_directory), intent.outgoing);
@@ -158,9 +174,7 @@ Status FinishHappened(Repository* repo, const Identity& identity, const Intent& 
   PITR_RETURN_IF_ERROR(RenameOldDirectory(intent, old_directory));
   PITR_FAULT("finish.after_rename");
   if (PathExists(old_directory)) {
-    PITR_ASSIGN_OR_RETURN(const Lsn end,
-                          ShipRest(repo, OptionsFor(identity, intent.outgoing), old_directory));
-    (void)end;
+    PITR_RETURN_IF_ERROR(ShipOldLine(repo, identity, intent.outgoing, old_directory));
     PITR_RETURN_IF_ERROR(DropSlots(old_directory));
   }
   PITR_FAULT("finish.after_rest");

@@ -16,7 +16,7 @@ constexpr std::int64_t kSoftDeleteMicros = 7LL * 86400 * 1000000;
 Result<Datum> Rename(FunctionCallInfo fcinfo, const std::string& branch,
                      const std::string& new_name) {
   PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
-  PITR_ASSIGN_OR_RETURN(Session session, OpenSession());
+  PITR_ASSIGN_OR_RETURN(Session session, OpenWritingSession());
   PITR_ASSIGN_OR_RETURN(const Branch* found, session.BranchArg(branch));
   PITR_RETURN_IF_ERROR(CheckName(new_name, "branch"));
   const BranchId id = found->id;
@@ -72,7 +72,7 @@ Status CheckDeletable(const Session& session, const BranchSet& set, const Branch
 
 Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name, bool cascade, bool force) {
   PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
-  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
   PITR_ASSIGN_OR_RETURN(const Branch* found, session.BranchArg(name));
   const Timestamp now = SystemClock().Now();
   const Timestamp gone = force ? now : Timestamp{now.micros + kSoftDeleteMicros};

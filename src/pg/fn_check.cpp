@@ -9,6 +9,7 @@
 #include "core/repo/wal_archive.h"
 #include "pg/boundary.h"
 #include "pg/guc.h"
+#include "pg/lease.h"
 #include "pg/restore_checks.h"
 #include "pg/server_facts.h"
 #include "pg/session.h"
@@ -217,6 +218,8 @@ Result<Datum> Check(FunctionCallInfo fcinfo) {
   rows.Add("encryption", Status::Ok(),
            session->repo->is_encrypted() ? "by key " + session->repo->key_id()
                                          : "the repository is not encrypted");
+  status = HoldLease(session->repo.get(), session->identity);
+  rows.Add("writer", status, DescribeHeldLease());
   rows.Add("write and read", CheckWritable(session->repo.get()),
            "an object was written and read back");
   detail.clear();

@@ -12,7 +12,7 @@ namespace pitr::pg {
 namespace {
 
 Result<Datum> RewrapKeys(FunctionCallInfo fcinfo) {
-  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
   PITR_ASSIGN_OR_RETURN(const KeyRing keys, LoadKeys(CurrentSettings().repository.keys));
   PITR_ASSIGN_OR_RETURN(const Rewrapped rewrapped, session.repo->Rewrap(keys));
   PITR_RETURN_IF_ERROR(AuditDone(session.repo.get(), session.self().name, "pitr_rewrap_keys",

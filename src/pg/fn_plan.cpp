@@ -3,6 +3,7 @@
 #include "core/plan/prepared.h"
 #include "pg/boundary.h"
 #include "pg/guc.h"
+#include "pg/lease.h"
 #include "pg/operation.h"
 #include "pg/restore_arguments.h"
 #include "pg/restore_checks.h"
@@ -28,6 +29,7 @@ struct PlanRow {
 };
 
 Status FillPlan(FunctionCallInfo fcinfo, RestoreShape shape, const Session& session, PlanRow* row) {
+  PITR_RETURN_IF_ERROR(HoldLease(session.repo.get(), session.identity));
   Result<RestoreRequest> request =
       ReadRestoreArguments(fcinfo, shape, session, "pitr_plan_restore", false);
   if (!request.ok()) return request.status();

@@ -68,7 +68,7 @@ Result<Datum> Restore(FunctionCallInfo fcinfo, RestoreShape shape) {
   return Audited("pitr_restore_branch", DescribeArguments(fcinfo, shape), [&]() -> Result<Datum> {
     PITR_RETURN_IF_ERROR(CheckTopLevel("pitr_restore_branch"));
     PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
-    PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+    PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
     PITR_ASSIGN_OR_RETURN(
         const RestoreRequest request,
         ReadRestoreArguments(fcinfo, shape, session, "pitr_restore_branch", true));
@@ -104,7 +104,7 @@ Result<const Branch*> NewestUndo(const Session& session) {
 Result<Datum> Undo(FunctionCallInfo fcinfo) {
   PITR_RETURN_IF_ERROR(CheckTopLevel("pitr_undo_restore"));
   PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
-  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
   PITR_ASSIGN_OR_RETURN(const Branch* target, session.BranchArg(OptionalTextArg(fcinfo, 0)));
   if (target->id != session.identity.branch_id) {
     return Status(Code::kUnsupported,

@@ -37,7 +37,7 @@ Result<Datum> RunningRow(FunctionCallInfo fcinfo, const Session& session, const 
 
 Result<Datum> Create(FunctionCallInfo fcinfo) {
   PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
-  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
   if (!IsNull(fcinfo, 1)) {
     return Status(Code::kUnsupported,
                   "a snapshot of a past point is not supported in this version");
@@ -82,7 +82,7 @@ Status SetFlag(Repository* repo, const SnapshotId& id, const char* flag, const J
 }
 
 Result<Datum> Keep(FunctionCallInfo fcinfo, const std::string& name) {
-  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
   PITR_ASSIGN_OR_RETURN(const ManifestHead head, FindSnapshot(session.repo.get(), name));
   const bool keep = IsNull(fcinfo, 1) || BoolArg(fcinfo, 1);
   PITR_RETURN_IF_ERROR(SetFlag(session.repo.get(), head.manifest.id, "kept", keep));
@@ -108,7 +108,7 @@ Result<std::uint64_t> RemoveSnapshot(Repository* repo, const SnapshotId& id) {
 }
 
 Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name) {
-  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
   PITR_ASSIGN_OR_RETURN(const ManifestHead head, FindSnapshot(session.repo.get(), name));
   const SnapshotId id = head.manifest.id;
   PITR_ASSIGN_OR_RETURN(const Json flags, ReadSnapshotFlags(session.repo.get()));

@@ -37,6 +37,7 @@ constinit int undo_directory_retention = 0;
 constinit int log_operations = 0;
 constinit int tail_interval = 0;
 constinit int heartbeat_interval = 0;
+constinit int lease_timeout = 0;
 
 constexpr config_enum_entry kLogOperationsNames[] = {
     {"none", static_cast<int>(LogOperations::kNone), false},
@@ -240,6 +241,8 @@ int TailIntervalSetting() { return tail_interval; }
 
 int HeartbeatIntervalSetting() { return heartbeat_interval; }
 
+int LeaseTimeoutSetting() { return lease_timeout; }
+
 bool HasRepositorySetting() { return repository != nullptr && repository[0] != '\0'; }
 
 void DefineSettings(bool preloaded) {
@@ -267,6 +270,9 @@ void DefineSettings(bool preloaded) {
   DefineInteger("pitr.heartbeat_interval",
                 "How long an idle server goes without a commit before one is made; 0: for ever.",
                 &heartbeat_interval, 0, 0, kSecondsPerDay, PGC_SIGHUP, GUC_UNIT_S);
+  DefineInteger("pitr.lease_timeout",
+                "How long the writer of a branch is not heard of before another one may take over.",
+                &lease_timeout, 60, 10, 3600, PGC_SIGHUP, GUC_UNIT_S);
   DefineCustomEnumVariable("pitr.log_operations", "Which operations the server log tells of.",
                            nullptr, &log_operations, static_cast<int>(LogOperations::kChanges),
                            kLogOperationsNames, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);

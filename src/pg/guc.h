@@ -38,9 +38,10 @@ struct Settings {
 Settings CurrentSettings();
 // pitr.archive_workers alone, for _PG_init, which must not allocate.
 int ArchiveWorkersSetting();
-// These two for a process that looks often. 0: off.
+// These for a process that looks often. 0: off.
 int TailIntervalSetting();       // ms
 int HeartbeatIntervalSetting();  // s
+int LeaseTimeoutSetting();       // s
 // pitr.repository is not empty; allocates nothing.
 bool HasRepositorySetting();
 

@@ -14,6 +14,7 @@
 #include "pg/boundary.h"
 #include "pg/guc.h"
 #include "pg/interrupts.h"
+#include "pg/lease.h"
 #include "pg/log.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
@@ -122,10 +123,18 @@ void ShipLastWal(Shipper* shipper) noexcept {
         if (ready.ok() && ready->count > 0) {
           return;
         }
-        const Status status = ShipShutdownCheckpoint(shipper);
+        Status status = ShipShutdownCheckpoint(shipper);
+        if (status.code() == Code::kOtherWriter) {
+          return;  // the log was told
+        }
         if (!status.ok()) {
           LogStatus(WARNING, "what was written last before the stop is not in the repository",
                     status);
+          return;
+        }
+        status = ReleaseLease(shipper->repository(), shipper->identity());
+        if (!status.ok()) {
+          LogStatus(LOG, "could not give back the lease of the branch", status);
         }
       },
       &report);

@@ -18,7 +18,7 @@ const CancelToken& ArchiverCancel();
 
 // From the archive module's shutdown callback, which also runs when the archiver ends for another reason: nothing then. After
 // a clean shutdown everything up to its checkpoint is in the repository. WAL that still waits could not be archived just now and
-// would leave a hole before the rest, so nothing then either. Bounded in time. Never raises, never throws.
+// would leave a hole before the rest, so nothing then either. Afterwards the lease of the branch is given back. Bounded in time. Never raises, never throws.
 void ShipLastWal(Shipper* shipper) noexcept;
 
 }  // namespace pitr::pg

@@ -1,9 +1,10 @@
-// The launcher: one per server. It keeps the repository open, makes sure that this data directory has its identity, keeps the
-// number of archive workers, wakes an archiver that waits after a failure, and does its duties (launcher_duties.h) each second.
+// The launcher: one per server. It keeps the repository open, makes sure that this data directory has its identity, renews the lease of
+// its branch (lease.h), keeps the number of archive workers, wakes an archiver that waits after a failure, and does its duties (launcher_duties.h) each second.
 #include <memory>
 #include <optional>
 
 #include "core/base/backoff.h"
+#include "core/base/cancel.h"
 #include "core/base/clock.h"
 #include "pg/archive_forgotten.h"
 #include "pg/archive_report.h"
@@ -12,6 +13,7 @@
 #include "pg/guc.h"
 #include "pg/identity.h"
 #include "pg/launcher_duties.h"
+#include "pg/lease.h"
 #include "pg/log.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
@@ -48,6 +50,7 @@ class Launcher {
  private:
   Status Open();
   Status DoDuties();
+  Status KeepLease();
   void Close();
   void KeepArchiveWorkers();
   void RemindArchiver();
@@ -86,8 +89,19 @@ void Launcher::Close() {
   identity_.reset();
 }
 
+// A store that does not answer is not waited for until the lease is over: everything else would stand still as well.
+Status Launcher::KeepLease() {
+  const WaitLimit limit(LeaseTimeoutSetting() * 1000 / 3);
+  return HoldLease(repository_.get(), *identity_, LeaseUse::kKeep);
+}
+
 Status Launcher::DoDuties() {
   PITR_RETURN_IF_ERROR(Open());
+  const Status lease = KeepLease();
+  if (!lease.ok()) {
+    // Another writer's branch is not ours to keep in order; the log was told.
+    return lease.code() == Code::kOtherWriter ? Status::Ok() : lease;
+  }
   if (started_with_ != repository_->id()) {
     PITR_RETURN_IF_ERROR(LauncherStartup(repository_.get(), *identity_));
     started_with_ = repository_->id();

@@ -5,6 +5,7 @@
 #include "pg/backup_session.h"
 #include "pg/boundary.h"
 #include "pg/guc.h"
+#include "pg/lease.h"
 #include "pg/operation_kinds.h"
 #include "pg/server_facts.h"
 #include "pg/postgres_headers.h"
@@ -50,9 +51,11 @@ Status WaitForWal(const OperationContext& context, TimelineId timeline, Lsn star
     if (found.status().code() != Code::kNotFound) return found.status();
     if (context.operation->CancelRequested())
       return Status(Code::kCancelled, "the snapshot was cancelled");
+    // A server that has lost its branch archives nothing: it would be waited for in vain.
+    PITR_RETURN_IF_ERROR(HoldLease(context.repo, *context.identity));
     Nap(50);
   }
-  return Status::Ok();
+  return HoldLease(context.repo, *context.identity);
 }
 
 // Contents that belong to this moment of this server only.

@@ -6,6 +6,7 @@
 #include "pg/boundary.h"
 #include "pg/guc.h"
 #include "pg/identity.h"
+#include "pg/lease.h"
 #include "pg/log.h"
 #include "pg/operation.h"
 #include "pg/operation_kinds.h"
@@ -55,6 +56,9 @@ Result<Json> RunSlot(RunningOperation* operation) {
   PITR_ASSIGN_OR_RETURN(const Identity identity, EnsureIdentity(repo.get()));
   operation->SetPhase("start");
   const OperationSlot slot = operation->Copy();
+  if (slot.kind != std::string_view("verify")) {
+    PITR_RETURN_IF_ERROR(HoldLease(repo.get(), identity));
+  }
   PITR_RETURN_IF_ERROR(AppendOperation(repo.get(), RecordOfSlot(slot)));
   OperationContext context{repo.get(), &identity, operation, slot.id};
   Result<Json> result = RunKind(slot.kind, context);

@@ -2,6 +2,7 @@
 
 #include "pg/boundary.h"
 #include "pg/guc.h"
+#include "pg/lease.h"
 #include "pg/log.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
@@ -77,6 +78,12 @@ Result<Session> OpenSession() {
     return Status(Code::kForeign, "branch " + session.identity.branch_id +
                                       " of this server is not in the repository");
   }
+  return session;
+}
+
+Result<Session> OpenWritingSession() {
+  PITR_ASSIGN_OR_RETURN(Session session, OpenSession());
+  PITR_RETURN_IF_ERROR(HoldLease(session.repo.get(), session.identity));
   return session;
 }
 

@@ -27,7 +27,9 @@ struct Session {
 
 // kNotReady (55000): not preloaded, no pitr.repository, no identity yet.
 Result<Session> OpenSession();
-// The same without branches or identity, for views: nullopt with `problem` filled when the repository cannot be used.
+// The same for whoever changes the repository: this server must be the writer of its branch (kOtherWriter, PI008).
+Result<Session> OpenWritingSession();
+// The same as OpenSession without branches or identity, for views: nullopt with `problem` filled when the repository cannot be used.
 std::optional<Session> TryOpenSession(Status* problem);
 
 std::string CurrentRole();

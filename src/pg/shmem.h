@@ -6,6 +6,7 @@
 #include "core/base/status.h"
 #include "pg/archive_state.h"
 #include "pg/exchange_state.h"
+#include "pg/lease_state.h"
 #include "pg/operation_state.h"
 #include "pg/tail_state.h"
 #include "pg/postgres_headers.h"
@@ -17,6 +18,7 @@ namespace pitr::pg {
 struct Shared {
   ArchiveShared archive;        // lock: ArchiveLock()
   TailShared tail;              // lock: ArchiveLock()
+  LeaseShared lease;            // lock: ArchiveLock()
   OperationsShared operations;  // lock: OperationsLock()
   ExchangeShared exchange;      // see exchange_state.h
 };

@@ -84,6 +84,8 @@ long TailWorker::After(const Status& status) {
       return 1;
     case Code::kNotReady:
       return kSoonMs;
+    case Code::kOtherWriter:
+      return kLookMs;  // the log was told; what is known is in shared memory
     default:
       tail_.Close();
       log_.Tell(status);
