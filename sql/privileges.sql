@@ -14,6 +14,7 @@ SELECT * FROM pitr_undo_restore();
 SELECT * FROM pitr_create_snapshot();
 SELECT * FROM pitr_check();
 SELECT * FROM pitr_rewrap_keys();
+SELECT * FROM pitr_take_over_branch('main');
 SHOW pitr.encryption_key_command;
 SHOW pitr.encryption_key_file;
 RESET ROLE;

@@ -13,6 +13,7 @@ SHOW pitr.undo_directory_retention;
 SHOW pitr.log_operations;
 SHOW pitr.tail_interval;
 SHOW pitr.heartbeat_interval;
+SHOW pitr.lease_timeout;
 SET pitr.operation_lock_timeout = '5s';
 SHOW pitr.operation_lock_timeout;
 -- The wording of ranges differs between majors.
@@ -22,6 +23,8 @@ SET pitr.no_such_setting = 1;
 ALTER SYSTEM SET pitr.compression_level = 20;
 ALTER SYSTEM SET pitr.archive_workers = 17;
 ALTER SYSTEM SET pitr.tail_interval = '2h';
+ALTER SYSTEM SET pitr.lease_timeout = 9;
+ALTER SYSTEM SET pitr.lease_timeout = '61min';
 \set VERBOSITY default
 ALTER SYSTEM SET pitr.tail_interval = 99;
 ALTER SYSTEM SET pitr.tail_interval = 100;

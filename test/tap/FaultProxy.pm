@@ -10,6 +10,7 @@
 #   status CODE[:NAME] answered here                                           status_after CODE   carried out, then answered so
 #   slow N            bodies go at N bytes a second                            hang -         no answer at all
 #   kill PID          ends a process when the server has got half of the body
+#   no_conditions CODE  requests with If-None-Match alone: 200 says that a taken name was taken once more, anything else is answered here
 package FaultProxy;
 
 use strict;
@@ -21,7 +22,7 @@ use Socket qw(SOL_SOCKET SO_LINGER);
 use Time::HiRes qw(sleep);
 
 # NAME of the error when the rule gives none.
-my %reason = (500 => 'InternalError', 503 => 'SlowDown', 403 => 'AccessDenied');
+my %reason = (500 => 'InternalError', 503 => 'SlowDown', 403 => 'AccessDenied', 501 => 'NotImplemented');
 
 sub start
 {
@@ -169,6 +170,11 @@ sub _answer_here
 {
 	my ($client, $answer, $method) = @_;
 	my ($code, $name) = split /:/, $answer;
+	if ($code == 200)
+	{
+		_send($client, "HTTP/1.1 200 OK\r\nETag: \"told\"\r\nContent-Length: 0\r\n\r\n");
+		return;
+	}
 	$name //= $reason{$code};
 	my $body = "<?xml version=\"1.0\"?><Error><Code>$name</Code><Message>told so</Message></Error>";
 	my $head = "HTTP/1.1 $code Told\r\nContent-Type: application/xml\r\nContent-Length: " . length($body) . "\r\n\r\n";
@@ -185,7 +191,8 @@ sub _serve
 		my ($method, $target) = $head =~ /^(\S+) (\S+)/ or return;
 		my ($action, $argument) = $self->_rule_for("$method $target");
 		_reset($client, $server) if $action eq 'refuse';
-		if ($action eq 'status' || $action eq 'hang')
+		my $is_conditional = $head =~ /^if-none-match:/mi;
+		if ($action eq 'status' || $action eq 'hang' || ($action eq 'no_conditions' && $is_conditional && $argument != 200))
 		{
 			_body($client, \$from_client, $head, sub { }) or return;
 			sleep 3600 if $action eq 'hang';
@@ -208,9 +215,10 @@ sub _serve
 		_reset($client, $server) if $action eq 'reset_request';
 		kill 'KILL', $argument if $action eq 'kill';
 		my $answer = _head($server, \$from_server) // _reset($client, $server);
+		my ($code) = $answer =~ /^\S+ (\d+)/;
+		$action = 'status_after' if $action eq 'no_conditions' && $is_conditional && $code == 412;
 		my $quiet = $action eq 'lost_answer' || $action eq 'status_after';
 		_send($client, $answer) unless $quiet;
-		my ($code) = $answer =~ /^\S+ (\d+)/;
 		my $sent = 0;
 		if ($method ne 'HEAD' && $code != 204 && $code != 304)
 		{
