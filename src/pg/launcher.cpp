@@ -91,6 +91,9 @@ void Launcher::Close() {
 
 // A store that does not answer is not waited for until the lease is over: everything else would stand still as well.
 Status Launcher::KeepLease() {
+  if (InRecovery()) {
+    return Status::Ok();
+  }
   const WaitLimit limit(LeaseTimeoutSetting() * 1000 / 3);
   return HoldLease(repository_.get(), *identity_, LeaseUse::kKeep);
 }

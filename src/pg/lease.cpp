@@ -26,7 +26,7 @@ std::int64_t Now() { return SystemClock().MonotonicMillis(); }
 
 Status OnStandby(const Repository& repo, std::uint64_t destination) {
   if (!repo.conditional_writes()) {
-    return Status(Code::kOtherWriter,
+    return Status(Code::kUnsupported,
                   "a standby cannot write to a repository without conditional writes")
         .WithHint("Set archive_mode = on instead of always: then the primary alone archives.");
   }

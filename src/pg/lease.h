@@ -24,7 +24,8 @@ enum class LeaseUse {
 };
 // OK: this server may publish under its branch. Nothing is asked of the repository while what is known is young enough. kOtherWriter
 // (PI008): another server has it, or may have it; the log was told. Any other Status is that of the store or the disk. A standby needs no
-// lease: it ships what its primary wrote, and other content under a name is refused; but not on a store without conditional writes.
+// lease: it ships what its primary wrote, and other content under a name is refused; on a store without conditional writes it is
+// kUnsupported.
 Status HoldLease(Repository* repo, const Identity& identity, LeaseUse use = LeaseUse::kPublish);
 // Asked right before an object is published: the lease has time left. Reads shared memory, nothing else.
 bool IsLeaseGood(std::uint64_t destination) noexcept;

@@ -43,6 +43,16 @@ foreach my $point (@often)
 				after => 'exchange.confirmed' } } 1 .. 3;
 	}
 }
+# The leases of both lines, which the launcher takes and gives back after the exchange.
+foreach my $point (qw(lease.before_intend lease.after_intend lease.after_put))
+{
+	foreach my $action (qw(kill error))
+	{
+		push @cases, map {
+			{ name => "$point $action, visit $_ after the exchange", point => $point, action => $action, skip => $_ - 1,
+				after => 'exchange.confirmed' } } 1 .. 2;
+	}
+}
 # kill -9 of a process while another one stands at a point.
 my @kills = (
 	(map { [ 'build.at_target', $_ ] } 'worker', 'child', 'staging', 'launcher', 'archiver', 'archive worker 1', 'archive worker 2',
@@ -56,7 +66,7 @@ my @kills = (
 push @cases, map { { name => "$_->[1] killed at $_->[0]", point => $_->[0], action => 'stop', victim => $_->[1] } } @kills;
 
 my %covered = map { $_->{point} => 1 } @cases;
-my @of_ours = grep { /^(build|exchange|finish|catalogue|store)\./ } fault_points();
+my @of_ours = grep { /^(build|exchange|finish|catalogue|store|lease)\./ } fault_points();
 cmp_ok(scalar @of_ours, '>', 20, 'the list of fault points was read');
 note("fault points: @of_ours");
 is(join(' ', grep { !$covered{$_} } @of_ours), '', 'every fault point of the groups is in the full list');

@@ -52,7 +52,6 @@ inline constexpr std::string_view kFaultPoints[] = {
     "lease.after_intend",
     "lease.after_put",
     "lease.before_intend",
-    "lease.before_put",
     "rewrap.after_write",
     "rewrap.before_remove",
     "rewrap.before_write",

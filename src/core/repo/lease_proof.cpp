@@ -153,7 +153,6 @@ Result<LeaseToken> IntendLease(const std::string& data_directory, const BranchId
   const LeaseProof proof = {branch, held, {number, ToHex(nonce)}, here};
   PITR_RETURN_IF_ERROR(WriteFileDurably(LeaseProofPath(data_directory),
                                         AsBytes(DumpJson(EncodeLeaseProof(proof), 2) + "\n")));
-  PITR_FAULT("lease.after_intend");
   return proof.intended;
 }
 

@@ -134,7 +134,7 @@ Result<Lease> TakeLease(Repository* repo, const LeaseTaker& taker,
   PITR_ASSIGN_OR_RETURN(lease.token, IntendLease(taker.data_directory, taker.branch, held, number));
   const std::string name = layout::LeaseObject(taker.branch, number);
   const std::string text = DumpJson(EncodeLease(lease), 2) + "\n";
-  PITR_FAULT("lease.before_put");
+  PITR_FAULT("lease.after_intend");
   const Status put = WriteEnvelope(repo->store(), name, ObjectKind::kText, 0, AsBytes(text));
   if (put.code() == Code::kAlreadyExists) {
     // Perhaps by another process of this server, or by an attempt whose answer was lost.

@@ -183,7 +183,7 @@ TEST_F(LeaseTest, IsTakenOnceAndRenewed) {
     EXPECT_EQ(lease->since, since);
   }
   // Old ones leave, the newest never.
-  EXPECT_EQ(MemoryStore(objects_).List(layout::LeasePrefix(kBranch))->size(), 4U);
+  EXPECT_EQ(MemoryStore(objects_).List(layout::LeasePrefix(kBranch), "", 0)->size(), 4U);
 }
 
 TEST_F(LeaseTest, ACopyThatIsOlderHasNoProof) {
