@@ -53,6 +53,9 @@ Result<LiveServer> ParseLiveServer(const Json& job) {
   PITR_ASSIGN_OR_RETURN(const std::optional<std::string> standbys,
                         JsonOptionalText(*json, "synchronous_standby_names"));
   live.synchronous_standby_names = standbys.value_or("");
+  PITR_ASSIGN_OR_RETURN(const std::optional<std::string> own,
+                        JsonOptionalText(*json, "own_standby_names"));
+  live.own_standby_names = own.value_or("");
   return live;
 }
 
@@ -64,6 +67,7 @@ Status TakeOverLiveFiles(const LiveServer& live, const std::string& directory) {
   options.named.insert(options.named.end(), {live.config_file, live.hba_file, live.ident_file});
   options.excluded = live.exclude;
   options.synchronous_standby_names = live.synchronous_standby_names;
+  options.own_standby_names = live.own_standby_names;
   return CopyLiveFiles(options).Prefix("configuration of the running server");
 }
 

@@ -18,6 +18,7 @@ struct LiveServer {
   std::vector<std::string>
       exclude;  // top-level entries that are not configuration, e.g. the log directory
   std::string synchronous_standby_names;
+  std::string own_standby_names;     // of those, the ones that come back by themselves
   std::vector<std::string> options;  // "name=value" from the live server's command line
 };
 

@@ -185,7 +185,7 @@ Status WriteAutoConf(const LiveFilesOptions& options) {
   if (!PathExists(JoinPath(options.live_directory, kAutoConf))) {
     PITR_RETURN_IF_ERROR(RemoveFile(path));
   }
-  if (options.synchronous_standby_names.empty()) {
+  if (options.synchronous_standby_names == options.own_standby_names) {
     return Status::Ok();
   }
   Result<std::string> text = ReadTextFile(path, kMaxAutoConf);
@@ -193,7 +193,8 @@ Status WriteAutoConf(const LiveFilesOptions& options) {
     return std::move(text).status();
   }
   // The last line of a name wins; ALTER SYSTEM can take it away again.
-  const std::string content = (text.ok() ? *text : "") + "\nsynchronous_standby_names = ''\n";
+  const std::string content = (text.ok() ? *text : "") + "\nsynchronous_standby_names = '" +
+                              options.own_standby_names + "'\n";
   PITR_RETURN_IF_ERROR(RemoveFile(path));
   PITR_ASSIGN_OR_RETURN(File file, File::Open(path, O_WRONLY | O_CREAT | O_EXCL, 0600));
   return file.WriteAll(AsBytes(content));

@@ -17,8 +17,10 @@ struct LiveFilesOptions {
       named;  // relative to live_directory, or absolute; those outside of it are not our business
   std::vector<std::string>
       excluded;  // top-level names besides those of IsServerEntry, e.g. the log directory
-  // Not empty: the replacement's postgresql.auto.conf sets it to '', or its first commit hangs (rules.md 3).
+  // When they differ: the replacement's postgresql.auto.conf sets the second instead of the first, or its first commit waits for
+  // standbys that are gone (rules.md 3).
   std::string synchronous_standby_names;
+  std::string own_standby_names;  // those that come back by themselves
 };
 
 // Top-level entries of a data directory that initdb, the server or this product makes (15 to 18), and what is nobody's

@@ -35,9 +35,9 @@ class LiveFilesTest : public ::testing::Test {
     return info.st_mode & 0777U;
   }
   Status Copy(std::vector<std::string> named = {}, std::string standbys = "",
-              std::vector<std::string> excluded = {}) {
+              std::vector<std::string> excluded = {}, std::string own_standbys = "") {
     return CopyLiveFiles({base_ / "live", base_ / "new", std::move(named), std::move(excluded),
-                          std::move(standbys)});
+                          std::move(standbys), std::move(own_standbys)});
   }
 
   TempDir base_;
@@ -122,6 +122,15 @@ TEST_F(LiveFilesTest, TakesOverSettingsOfAlterSystemAndClearsWaitingForStandbys)
       "work_mem = '1MB'\nsynchronous_standby_names = 'x'\n\nsynchronous_standby_names = ''\n");
   ASSERT_TRUE(Copy().ok());
   EXPECT_EQ(Content(New("postgresql.auto.conf")), Content(Live("postgresql.auto.conf")));
+}
+
+TEST_F(LiveFilesTest, KeepsWaitingForStandbysThatComeBackByThemselves) {
+  Write(Live("postgresql.auto.conf"), "work_mem = '1MB'\n");
+  ASSERT_TRUE(Copy({}, "pitr", {}, "pitr").ok());
+  EXPECT_EQ(Content(New("postgresql.auto.conf")), "work_mem = '1MB'\n");
+  ASSERT_TRUE(Copy({}, "FIRST 2 (pitr, other)", {}, "pitr").ok());
+  EXPECT_EQ(Content(New("postgresql.auto.conf")),
+            "work_mem = '1MB'\n\nsynchronous_standby_names = 'pitr'\n");
 }
 
 TEST_F(LiveFilesTest, DropsSettingsOfThePastWhenThereAreNoneToday) {
