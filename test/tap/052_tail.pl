@@ -4,13 +4,13 @@
 # PITR_SWEEP=full: more losses.
 use strict;
 use warnings FATAL => 'all';
-use Cwd qw(abs_path);
 use FindBin;
 use lib $FindBin::RealBin;
 use ArchiveTest;
 use FaultTest;
 use IO::Socket::INET;
 use JSON::PP;
+use LossTest;
 use PitrTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -47,36 +47,7 @@ sub tail_delay
 sub median { my @sorted = sort { $a <=> $b } @_; return $sorted[ @sorted / 2 ]; }
 
 # A server from the repository alone.
-my $restored = 0;
-sub restored_node
-{
-	my ($from, @arguments) = @_;
-	my $new = PostgreSQL::Test::Cluster->new('restored' . ++$restored);
-	mkdir $new->basedir;
-	command_ok([ 'pitr', 'restore', '--repository', $from, '--directory', $new->data_dir, @arguments ], "pitr restore @arguments");
-	$new->append_conf('postgresql.conf', 'port = ' . $new->port . "\nunix_socket_directories = '" . $node->host . "'\n");
-	$new->start;
-	return $new;
-}
-
-# kill -9 of all processes of a server, and its directory is gone.
-sub lose
-{
-	my ($of) = @_;
-	my $data = abs_path($of->data_dir);
-	# Stopped first, so that nobody starts another one.
-	foreach my $signal ('STOP', 'KILL')
-	{
-		foreach my $entry (glob '/proc/[0-9]*')
-		{
-			next unless (readlink("$entry/cwd") // '') =~ m{^\Q$data\E(/|$)};
-			kill $signal, $entry =~ /(\d+)$/;
-		}
-	}
-	wait_for('the end of all', sub { !grep { (readlink("$_/cwd") // '') =~ m{^\Q$data\E(/|$)} } glob '/proc/[0-9]*' }, 20);
-	rename $of->data_dir, $of->data_dir . '.lost' or die "rename: $!";
-	$of->_update_pid(-1);
-}
+sub restored_node { my ($from, @arguments) = @_; return new_node($node->host, $from, @arguments); }
 
 # --- commits can be restored without the end of a segment ---------------------------------------------------------------------------
 value('CREATE TABLE rows (id int PRIMARY KEY, what text)');
@@ -310,55 +281,28 @@ sub lsn_value { my ($high, $low) = map { hex } split '/', $_[0]; return $high * 
 
 # --- the server is lost whole, at a random moment under load ------------------------------------------------------------------------
 # Acknowledged rows are written down with the time of the acknowledgement by their clients.
-my $clients = 4;
-my $script = <<'PERL';
-use strict; use warnings; use Time::HiRes qw(time); use IPC::Open2; $| = 1;
-my ($client, $log, @psql) = @ARGV;
-open(my $out, '>>', $log) or die; select((select($out), $| = 1)[0]);
-my $pid = open2(my $from, my $to, @psql);
-select((select($to), $| = 1)[0]);
-for (my $n = 1; ; $n++) {
-	print $to "INSERT INTO acknowledged VALUES ($client, $n);\n\\echo done $n\n" or last;
-	my $line = <$from>;
-	last unless defined $line && $line =~ /^done $n$/;
-	printf $out "%d %d %.6f\n", $client, $n, time;
-}
-PERL
-
 sub lose_under_load
 {
 	my ($round, $interval) = @_;
 	my $name = "loss $round (interval $interval s)";
 	my $victim = pitr_node("victim$round", conf => "pitr.tail_interval = '${interval}s'\nautovacuum = off\n", $round % 2 ? (init => { extra => ['--wal-segsize=1'] }) : ());
 	my $from = repository_of($victim);
-	$victim->safe_psql('postgres', 'CREATE TABLE acknowledged (client int, n int, PRIMARY KEY (client, n))');
 	my @connect = ('-h', $victim->host, '-p', $victim->port, 'postgres');
 	PostgreSQL::Test::Utils::system_or_bail('pgbench', '-i', '-s', '2', '-q', @connect);
-	my @runs = IPC::Run::start([ 'pgbench', '-n', '-c', '2', '-T', '120', @connect ], '>', \my $out, '2>', \my $err);
-	my $log = $victim->basedir . '/acknowledged';
-	foreach my $client (1 .. $clients)
-	{
-		push @runs, IPC::Run::start([ $^X, '-e', $script, $client, $log, 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $victim->connstr('postgres') ],
-			'>', \my $o, '2>', \my $e);
-	}
+	my $pgbench = IPC::Run::start([ 'pgbench', '-n', '-c', '2', '-T', '120', @connect ], '>', \my $out, '2>', \my $err);
+	my $writers = start_writers($victim, 4);
 	sleep 4 + rand(6);
 	my $lost_at = time;
 	lose($victim);
-	$_->kill_kill foreach @runs;
-	my (@safe, $acknowledged);
-	foreach my $line (split /\n/, slurp_file($log))
-	{
-		my ($client, $n, $time) = split / /, $line;
-		next unless defined $time && $time =~ /^\d+\.\d{6}$/;
-		$acknowledged++;
-		push @safe, "$client $n" if $time < $lost_at - $interval - 1;
-	}
+	$pgbench->kill_kill;
+	stop_writers($writers);
+	my @safe = acknowledged_rows($writers, $lost_at - $interval - 1);
+	my $acknowledged = acknowledged_rows($writers);
 	cmp_ok(scalar(@safe), '>', 50, "$name: " . @safe . " rows of $acknowledged were acknowledged early enough");
 	my $other = restored_node($from);
-	my %there = map { $_ => 1 } split /\n/, $other->safe_psql('postgres', "SELECT client || ' ' || n FROM acknowledged");
-	my @missing = grep { !$there{$_} } @safe;
+	my @missing = missing_rows($other, @safe);
 	is(scalar(@missing), 0, "$name: all of them are there") or diag("first missing: @missing[0 .. ($#missing > 5 ? 5 : $#missing)]");
-	note(sprintf '%s: %d acknowledged, %d restored', $name, $acknowledged, scalar keys %there);
+	note(sprintf '%s: %d acknowledged, %d restored', $name, $acknowledged, scalar(rows_of($other)));
 	# A client's rows have no holes: a state that once was.
 	is($other->safe_psql('postgres', 'SELECT count(*) FROM (SELECT client FROM acknowledged GROUP BY client HAVING max(n) <> count(*)) x'),
 		'0', "$name: no client's rows have a hole");
