@@ -56,7 +56,7 @@ TOOL_FLAGS := $(COMMON_FLAGS) -isystem $(includedir)
 # Server headers are system headers (15's are noisy in C++20). 15 leaves PGDLLEXPORT empty, so that hidden visibility would
 # hide the SQL functions; 16 and later define it themselves.
 SERVER_CPPFLAGS := $(patsubst -I%,-isystem %,$(filter-out -I. -I$(srcdir) -I./ -D%,$(CPPFLAGS)))
-PG_FLAGS := $(COMMON_FLAGS) $(SERVER_CPPFLAGS) \
+PG_FLAGS := $(COMMON_FLAGS) $(SERVER_CPPFLAGS) -isystem $(includedir) \
 	$(if $(filter 15,$(MAJOR)),'-DPGDLLEXPORT=__attribute__((visibility("default")))')
 
 CORE_LIBS := -lzstd -lxxhash -lpugixml -lcurl -lcrypto
@@ -87,7 +87,7 @@ $(CORE_OBJS) $(PG_OBJS) $(TOOL_OBJS): $(BUILD)/%.o: src/%.cpp $(BUILD)/flags
 
 # PGXS links with the C compiler, which would leave libstdc++ unrecorded.
 $(MODULE): $(CORE_OBJS) $(PG_OBJS) exports.map $(BUILD)/objects
-	$(call quietly,LD $@)$(CXX) -shared -o $@ $(CORE_OBJS) $(PG_OBJS) $(LDFLAGS) $(LDFLAGS_SL) -Wl,--version-script=exports.map $(CORE_LIBS)
+	$(call quietly,LD $@)$(CXX) -shared -o $@ $(CORE_OBJS) $(PG_OBJS) $(LDFLAGS) $(LDFLAGS_SL) -Wl,--version-script=exports.map -L$(libdir) -lpq $(CORE_LIBS)
 
 $(TOOL): $(CORE_OBJS) $(TOOL_OBJS) $(BUILD)/objects
 	$(call quietly,LD $@)$(CXX) -pie -o $@ $(CORE_OBJS) $(TOOL_OBJS) $(LDFLAGS) $(LDFLAGS_EX) $(TOOL_LIBS)

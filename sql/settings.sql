@@ -14,6 +14,7 @@ SHOW pitr.log_operations;
 SHOW pitr.tail_interval;
 SHOW pitr.heartbeat_interval;
 SHOW pitr.lease_timeout;
+SHOW pitr.synchronous;
 SET pitr.operation_lock_timeout = '5s';
 SHOW pitr.operation_lock_timeout;
 -- The wording of ranges differs between majors.

@@ -14,6 +14,7 @@
 #include "pg/server_facts.h"
 #include "pg/session.h"
 #include "pg/shmem.h"
+#include "pg/synchronous.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
@@ -63,9 +64,9 @@ Status CheckSettings() {
   return Status::Ok();
 }
 
-// Launcher, tail shipper, archive workers and one operation worker, beside what the server itself and others take.
+// Launcher, tail shipper, archive workers, one operation worker and, if commits are to wait, the confirmer, beside what the server itself and others take.
 Status CheckWorkers(std::string* detail) {
-  const int wanted = CurrentSettings().archive_workers + 3;
+  const int wanted = CurrentSettings().archive_workers + 3 + (SynchronousSetting() ? 1 : 0);
   *detail =
       std::to_string(wanted) + " of max_worker_processes = " + std::to_string(max_worker_processes);
   if (wanted + 1 <= max_worker_processes) return Status::Ok();
@@ -210,6 +211,9 @@ Result<Datum> Check(FunctionCallInfo fcinfo) {
   rows.Add("settings", settings, "archive_mode, archive_library, archive_command, wal_level");
   Status status = CheckWorkers(&detail);
   rows.Add("workers", status, detail);
+  detail.clear();
+  status = CheckSynchronous(&detail);
+  rows.Add("synchronous", status, detail);
   rows.Add("in-place restore", CheckServerCanExchange(), "the data directory can be exchanged");
   Result<Session> session = OpenSession();
   rows.Add("repository", session.ok() ? Status::Ok() : session.status(),

@@ -11,6 +11,7 @@
 #include "pg/server_facts.h"
 #include "pg/session.h"
 #include "pg/shmem.h"
+#include "pg/synchronous.h"
 #include "pg/tail.h"
 #include "pg/view_cache.h"
 #include "pg/postgres_headers.h"
@@ -164,7 +165,7 @@ Result<Datum> Archive(FunctionCallInfo fcinfo) {
   rows.Int8(CountBacklog().files).Int8(static_cast<std::int64_t>(archive.raw_bytes));
   rows.Int8(static_cast<std::int64_t>(archive.stored_bytes));
   const TailReport tail = ReadTailReport(SystemClock().Now());
-  rows.LsnOrNull(tail.durable).TimeOrNull(tail.advanced_at).Bool(false);
+  rows.LsnOrNull(tail.durable).TimeOrNull(tail.advanced_at).Bool(AreCommitsSynchronous());
   rows.EndRow();
   return rows.Finish();
 }
@@ -190,6 +191,24 @@ void LookAtArchive(Health* health, const Backlog& backlog) {
     health->archive_state = "behind";
     health->problem = std::to_string(backlog.files) + " WAL files wait to be archived";
     health->hint = "Raise pitr.archive_workers or look at the repository's speed.";
+  }
+}
+
+// No repository that is well takes so long.
+constexpr std::int64_t kLongWait = 5 * 1000000LL;
+
+// Whoever looks why nothing commits must find it here, whatever else is wrong.
+void LookAtCommits(Health* health, Timestamp now) {
+  const Status status = CheckCommitsGoOn();
+  if (!status.ok()) {
+    health->problem = status.message();
+    health->hint = status.hint();
+  } else if (AreCommitsSynchronous() && ReadTailReport(now).behind_micros > kLongWait) {
+    health->problem = "commits wait for the repository" +
+                      (health->problem.empty() ? std::string() : ": " + health->problem);
+    if (health->hint.empty()) {
+      health->hint = "The server log says what the tail shipper met.";
+    }
   }
 }
 
@@ -288,6 +307,7 @@ Result<Datum> StatusRow(FunctionCallInfo fcinfo) {
   } else {
     as_of = RecallHealth(&health, status, now);
   }
+  LookAtCommits(&health, now);
   RowBuilder rows(fcinfo);
   rows.Bool(health.can_restore).TimeOrNull(health.window_start).TimeOrNull(health.window_end);
   rows.IntervalOrNull(LossMicros(health, now));

@@ -38,6 +38,7 @@ constinit int log_operations = 0;
 constinit int tail_interval = 0;
 constinit int heartbeat_interval = 0;
 constinit int lease_timeout = 0;
+constinit bool synchronous = false;
 
 constexpr config_enum_entry kLogOperationsNames[] = {
     {"none", static_cast<int>(LogOperations::kNone), false},
@@ -243,6 +244,8 @@ int HeartbeatIntervalSetting() { return heartbeat_interval; }
 
 int LeaseTimeoutSetting() { return lease_timeout; }
 
+bool SynchronousSetting() { return synchronous; }
+
 bool HasRepositorySetting() { return repository != nullptr && repository[0] != '\0'; }
 
 void DefineSettings(bool preloaded) {
@@ -290,6 +293,9 @@ void DefineSettings(bool preloaded) {
                 &snapshot_compression_level, 1, 0, 19);
   DefineInteger("pitr.snapshot_workers", "Threads that copy a snapshot.", &snapshot_workers, 2, 1,
                 16);
+  DefineCustomBoolVariable("pitr.synchronous", "Commits wait until the repository has them.",
+                           "synchronous_standby_names must list \"pitr\"; pitr_check() says so.",
+                           &synchronous, false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("pitr.tail_interval",
                           "How often the flushed part of the open WAL segment is shipped; 0: not.",
                           nullptr, &tail_interval, kMsPerSecond, 0, 3600 * kMsPerSecond, PGC_SIGHUP,

@@ -42,6 +42,7 @@ int ArchiveWorkersSetting();
 int TailIntervalSetting();       // ms
 int HeartbeatIntervalSetting();  // s
 int LeaseTimeoutSetting();       // s
+bool SynchronousSetting();
 // pitr.repository is not empty; allocates nothing.
 bool HasRepositorySetting();
 

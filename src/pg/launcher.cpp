@@ -17,6 +17,7 @@
 #include "pg/log.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
+#include "pg/synchronous.h"
 #include "pg/workers.h"
 #include "pg/postgres_headers.h"
 
@@ -53,6 +54,7 @@ class Launcher {
   Status KeepLease();
   void Close();
   void KeepArchiveWorkers();
+  void KeepConfirmer();
   void RemindArchiver();
   void NudgeArchiver();
 
@@ -63,7 +65,7 @@ class Launcher {
   std::string started_with_;  // id of the repository that LauncherStartup has seen
   Backoff retry_;
   StateLog log_{"pitr launcher"};
-  std::int64_t archiver_looked_at_ = 0, workers_started_at_ = 0;
+  std::int64_t archiver_looked_at_ = 0, workers_started_at_ = 0, confirmer_started_at_ = 0;
   std::uint64_t archived_count_ = 0;
   bool reminded_ = false;
 };
@@ -127,6 +129,16 @@ void Launcher::KeepArchiveWorkers() {
   }
 }
 
+// As archive workers: the one that was registered comes back by itself.
+void Launcher::KeepConfirmer() {
+  if (!SynchronousSetting() || HasConfirmer() || !HasRepositorySetting() || !IsArchivingHere() ||
+      Now() - confirmer_started_at_ < kStartWorkersMs) {
+    return;
+  }
+  confirmer_started_at_ = Now();
+  (void)StartConfirmer();  // no free slot: pitr_check says so
+}
+
 // Once, when the server has started: see archive_forgotten.h.
 void Launcher::RemindArchiver() {
   if (reminded_ || !HasRepositorySetting() || !IsArchivingHere() || InRecovery()) {
@@ -158,6 +170,7 @@ void Launcher::NudgeArchiver() {
 
 void Launcher::Tick() {
   KeepArchiveWorkers();
+  KeepConfirmer();
   RemindArchiver();
   NudgeArchiver();
   if (!HasRepositorySetting()) {

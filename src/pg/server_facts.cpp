@@ -11,6 +11,7 @@
 #include "core/base/file.h"
 #include "pg/boundary.h"
 #include "pg/guc.h"
+#include "pg/synchronous.h"
 #include "pg/version.h"
 #include "pg/postgres_headers.h"
 
@@ -146,6 +147,7 @@ Result<Json> LiveServerJson() {
   }
   live["copy"] = copy;
   live["synchronous_standby_names"] = SettingValue("synchronous_standby_names");
+  live["own_standby_names"] = OwnStandbyNames();
   live["exclude"] = NotConfiguration();
   live["options"] = CommandLineSettings();
   return live;
@@ -215,6 +217,8 @@ std::string BootstrapSuperuser() {
 namespace {
 
 void CountSessions(Dependants* found) {
+  // The confirmer connects again by itself.
+  const int confirmers = ConfirmersSender();
   Call([&] {
     pgstat_clear_backend_activity_snapshot();
     const int count = pgstat_fetch_stat_numbackends();
@@ -222,7 +226,8 @@ void CountSessions(Dependants* found) {
       const LocalPgBackendStatus* local = PITR_LOCAL_BACKEND(i);
       if (local == nullptr) continue;
       if (local->backendStatus.st_backendType == B_BACKEND) found->sessions++;
-      if (local->backendStatus.st_backendType == B_WAL_SENDER) found->standbys++;
+      const bool is_ours = local->backendStatus.st_procpid == confirmers;
+      if (local->backendStatus.st_backendType == B_WAL_SENDER && !is_ours) found->standbys++;
     }
   });
 }

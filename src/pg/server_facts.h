@@ -31,7 +31,8 @@ TimelineId CurrentTimeline();
 // A setting's value as SHOW prints it; empty when it does not exist.
 std::string SettingValue(const char* name);
 
-// {"data_directory":…,"config_file":…,"hba_file":…,"ident_file":…,"copy":[…],"synchronous_standby_names":…} for jobs.
+// {"data_directory":…,"config_file":…,"hba_file":…,"ident_file":…,"copy":[…],"synchronous_standby_names":…,
+// "own_standby_names":…} for jobs.
 Result<Json> LiveServerJson();
 // [{"name":…,"password":…|null,"valid_until":…|null,"login":…,"connection_limit":…}]: all roles of now. REQUIRES: a
 // transaction, shared catalogues readable.

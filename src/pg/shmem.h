@@ -8,6 +8,7 @@
 #include "pg/exchange_state.h"
 #include "pg/lease_state.h"
 #include "pg/operation_state.h"
+#include "pg/synchronous_state.h"
 #include "pg/tail_state.h"
 #include "pg/postgres_headers.h"
 
@@ -16,11 +17,12 @@ struct LWLock;
 namespace pitr::pg {
 
 struct Shared {
-  ArchiveShared archive;        // lock: ArchiveLock()
-  TailShared tail;              // lock: ArchiveLock()
-  LeaseShared lease;            // lock: ArchiveLock()
-  OperationsShared operations;  // lock: OperationsLock()
-  ExchangeShared exchange;      // see exchange_state.h
+  ArchiveShared archive;          // lock: ArchiveLock()
+  TailShared tail;                // lock: ArchiveLock()
+  LeaseShared lease;              // lock: ArchiveLock()
+  SynchronousShared synchronous;  // lock: ArchiveLock()
+  OperationsShared operations;    // lock: OperationsLock()
+  ExchangeShared exchange;        // see exchange_state.h
 };
 
 static_assert(std::is_trivially_copyable_v<Shared> && std::is_standard_layout_v<Shared>);

@@ -13,6 +13,7 @@
 #include "pg/operation_state.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
+#include "pg/synchronous.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
@@ -65,7 +66,7 @@ bool Tail::IsBehind(Reach reach) {
   }
   const Lsn goal =
       reach == Reach::kFinishedSegments ? StartOfSegment(position.flushed) : position.flushed;
-  return goal > durable_ || (writer_.has_value() && writer_->has_replaceable());
+  return goal > durable_;
 }
 
 Status Tail::Open() {
@@ -148,13 +149,20 @@ Result<Lsn> Tail::FirstWaiting(Lsn open_segment, Reach reach) {
 void Tail::Advance(Lsn durable, Timestamp now) {
   const Timestamp flushed_by = times_.FlushedBy(durable);
   durable_ = durable;
-  const LockHolder lock(ArchiveLock());
-  TailShared& tail = GetShared()->tail;
-  if (tail.durable_lsn != durable.value) {
-    tail.durable_lsn = durable.value;
-    tail.advanced_at = now.micros;
+  bool has_advanced = false;
+  {
+    const LockHolder lock(ArchiveLock());
+    TailShared& tail = GetShared()->tail;
+    has_advanced = tail.durable_lsn != durable.value;
+    if (has_advanced) {
+      tail.durable_lsn = durable.value;
+      tail.advanced_at = now.micros;
+    }
+    tail.flushed_by = flushed_by.micros;
   }
-  tail.flushed_by = flushed_by.micros;
+  if (has_advanced) {
+    WakeConfirmer();
+  }
 }
 
 Status Tail::Ship(Reach reach) {
@@ -178,6 +186,11 @@ Status Tail::Ship(Reach reach) {
     const LockHolder lock(OperationsLock());
     GetShared()->operations.ship_done = durable_.value;
   }
+  // Only now: commits may wait for what was said above, and for nothing that is removed.
+  return writer_.has_value() ? writer_->RemoveTakenIn() : Status::Ok();
+}
+
+Status Tail::RemoveReplaced() {
   return writer_.has_value() ? writer_->RemoveReplaced() : Status::Ok();
 }
 
@@ -224,6 +237,8 @@ void WakeTailShipper() {
     SetLatch(reinterpret_cast<Latch*>(latch));
   }
 }
+
+Lsn ReadDurableLsn() { return {CopyTail().durable_lsn}; }
 
 TailReport ReadTailReport(Timestamp now) {
   TailReport report;

@@ -27,12 +27,17 @@ class Tail {
     kFlushed,           // ship the flushed part of the open segment; finished ones are for others
     kEverything,        // finished segments that wait as well, for somebody who waits for it
   };
-  // Looks where the server is, and notes it for the age of what is not durable. False when nothing is left to be done: then
+  // Looks where the server is, and notes it for the age of what is not durable. False when nothing is left to be shipped: then
   // nothing was asked of the repository.
   bool IsBehind(Reach reach);
   // kNotReady: another process is at a file that is needed, or a file changed under our hands; soon again. After any failure:
   // Close().
   Status Ship(Reach reach);
+  // What was replaced is removed, where that can be done at the cost of a look-up now and then.
+  bool HasReplaceable() const { return writer_.has_value() && writer_->has_replaceable(); }
+  Status RemoveReplaced();
+  // Everything before it is in the repository.
+  Lsn durable() const { return durable_; }
   // Opened anew next time: the folder may be another one by then.
   void Close();
 
@@ -68,6 +73,9 @@ bool BecomeTailShipper();
 bool HasTailShipper();
 // Sets the latch of whoever answers ship requests.
 void WakeTailShipper();
+
+// Everything before it is in the repository, as far as anybody has said; invalid: not known.
+Lsn ReadDurableLsn();
 
 // For the views.
 struct TailReport {

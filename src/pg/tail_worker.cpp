@@ -1,7 +1,10 @@
 // The tail shipper: each pitr.tail_interval it brings the flushed part of the open segment into the repository, when something
 // was flushed since; at once when a session waits for that. It makes the heartbeat as well, so that this takes no further worker.
 //
-// Nobody waits for it but who asked. A store that is away is told of once and tried again after a pause that grows.
+// While commits wait for the repository (synchronous.h) it ships whenever something was flushed: the confirmer wakes it, and what
+// is flushed while one piece is under way goes into the next.
+//
+// Otherwise nobody waits for it but who asked. A store that is away is told of once and tried again after a pause that grows.
 #include "core/base/backoff.h"
 #include "core/base/clock.h"
 #include "core/store/http.h"
@@ -11,6 +14,7 @@
 #include "pg/heartbeat.h"
 #include "pg/interrupts.h"
 #include "pg/log.h"
+#include "pg/synchronous.h"
 #include "pg/tail.h"
 #include "pg/workers.h"
 #include "pg/postgres_headers.h"
@@ -29,6 +33,7 @@ constexpr long kSleepMs = 10'000;  // nothing to do until the settings change, w
 constexpr long kSoonMs = 50;       // another process is at a file that is needed
 constexpr std::int64_t kFirstRetryMs = 1000;
 constexpr std::int64_t kLastRetryMs = 30'000;
+constexpr std::int64_t kWaitedForRetryMs = 2000;  // while commits wait
 
 std::int64_t Now() { return SystemClock().MonotonicMillis(); }
 
@@ -58,13 +63,17 @@ class TailWorker {
 
  private:
   static bool IsWanted();
+  long ShipWaitedFor();
+  long TidyUp(long look_ms);
   long After(const Status& status);
 
   Tail tail_;
   Heartbeat heartbeat_;
   Backoff retry_;
   StateLog log_{"pitr tail shipper"};
-  std::int64_t due_ms_ = 0;
+  std::int64_t due_ms_ = 0;     // of the next piece
+  std::int64_t tidy_ms_ = 0;    // of the next look for pieces that were replaced
+  std::int64_t failed_ms_ = 0;  // the last failure
 };
 
 // As the archiver: on a standby only when it archives as well.
@@ -90,8 +99,39 @@ long TailWorker::After(const Status& status) {
       tail_.Close();
       log_.Tell(status);
       retry_.Failed(Now());
+      failed_ms_ = Now();
       return kLookMs;
   }
+}
+
+// Pieces that a whole segment has replaced. A failure is told as one of shipping: it is the same store.
+long TailWorker::TidyUp(long look_ms) {
+  const std::int64_t now = Now();
+  if (!tail_.HasReplaceable() || now < tidy_ms_ || !retry_.IsDue(now)) {
+    return look_ms;
+  }
+  tidy_ms_ = now + kLookMs;
+  const long pause = After(tail_.RemoveReplaced());
+  return pause > 0 ? pause : look_ms;
+}
+
+// Commits wait, so there is no pause after a piece, and a short one after a failure.
+long TailWorker::ShipWaitedFor() {
+  if (!tail_.IsBehind(Tail::Reach::kFlushed)) {
+    return TidyUp(kLookMs);
+  }
+  const std::int64_t now = Now();
+  const std::int64_t wait_ms = std::min(retry_.WaitMs(now), failed_ms_ + kWaitedForRetryMs - now);
+  if (wait_ms > 0) {
+    return static_cast<long>(wait_ms);
+  }
+  const Lsn before = tail_.durable();
+  const long pause = After(tail_.Ship(Tail::Reach::kFlushed));
+  if (pause > 0) {
+    return pause;
+  }
+  // Held back by a finished segment that somebody else ships.
+  return tail_.durable() > before ? 0 : kSoonMs;
 }
 
 long TailWorker::Tick() {
@@ -110,12 +150,15 @@ long TailWorker::Tick() {
     return kLookMs;
   }
   heartbeat_.Tick(Now());
+  if (DoCommitsWait()) {
+    return ShipWaitedFor();
+  }
   const long interval_ms = TailIntervalSetting();
   const Tail::Reach reach =
       interval_ms == 0 ? Tail::Reach::kFinishedSegments : Tail::Reach::kFlushed;
   const long look_ms = interval_ms == 0 ? kLookMs : std::min(kLookMs, interval_ms);
   if (!tail_.IsBehind(reach)) {
-    return look_ms;
+    return TidyUp(look_ms);
   }
   const std::int64_t now = Now();
   if (now < due_ms_ || !retry_.IsDue(now)) {

@@ -48,6 +48,15 @@ void Fill(BackgroundWorker* worker, const char* name, const char* function, int 
   std::snprintf(worker->bgw_type, sizeof worker->bgw_type, "%s", name);
 }
 
+// `registered`: it sleeps while pitr.synchronous is off, instead of ending.
+void FillConfirmer(BackgroundWorker* worker, bool registered) {
+  Fill(worker, "pitr confirmer", "pitr_confirmer_main", registered ? 1 : 0);
+  // For the name of a role.
+  worker->bgw_flags |= BGWORKER_BACKEND_DATABASE_CONNECTION;
+  // Commits wait for it.
+  worker->bgw_restart_time = 1;
+}
+
 void FillArchiveWorker(BackgroundWorker* worker, int number) {
   Fill(worker, "pitr archive worker", "pitr_archive_worker_main", number);
   std::snprintf(worker->bgw_name, sizeof worker->bgw_name, "pitr archive worker %d", number + 1);
@@ -66,6 +75,10 @@ void RegisterWorkers() {
   // For the heartbeat, which connects to no database, and only when it is on.
   worker.bgw_flags |= BGWORKER_BACKEND_DATABASE_CONNECTION;
   RegisterBackgroundWorker(&worker);
+  if (SynchronousSetting()) {
+    FillConfirmer(&worker, true);
+    RegisterBackgroundWorker(&worker);
+  }
   registered_archive_workers = ArchiveWorkersSetting();
   for (int number = 0; number < registered_archive_workers; number++) {
     FillArchiveWorker(&worker, number);
@@ -80,6 +93,15 @@ bool StartArchiveWorker(int number) {
     BackgroundWorker worker;
     FillArchiveWorker(&worker, number);
     // A crash cycle forgets it; the launcher starts it again if it is still wanted.
+    worker.bgw_restart_time = BGW_NEVER_RESTART;
+    return RegisterDynamicBackgroundWorker(&worker, nullptr);
+  });
+}
+
+bool StartConfirmer() {
+  return Call([] {
+    BackgroundWorker worker;
+    FillConfirmer(&worker, false);
     worker.bgw_restart_time = BGW_NEVER_RESTART;
     return RegisterDynamicBackgroundWorker(&worker, nullptr);
   });
@@ -138,9 +160,17 @@ void BeginWorker() {
   BackgroundWorkerUnblockSignals();
 }
 
-bool WaitInWorker(long timeout_ms) {
-  (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout_ms,
-                  PG_WAIT_EXTENSION);
+bool WaitInWorker(long timeout_ms) { return WaitInWorker(timeout_ms, {}); }
+
+bool WaitInWorker(long timeout_ms, WorkerSocket socket) {
+  constexpr int kEvents = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
+  if (socket.descriptor < 0) {
+    (void)WaitLatch(MyLatch, kEvents, timeout_ms, PG_WAIT_EXTENSION);
+  } else {
+    const int ready = WL_SOCKET_READABLE | (socket.for_writing ? WL_SOCKET_WRITEABLE : 0);
+    (void)WaitLatchOrSocket(MyLatch, kEvents | ready, socket.descriptor, timeout_ms,
+                            PG_WAIT_EXTENSION);
+  }
   ResetLatch(MyLatch);
   CHECK_FOR_INTERRUPTS();
   if (!ConfigReloadPending) {

@@ -13,6 +13,8 @@ int RegisteredArchiveWorkers();
 // From the launcher: starts the archive worker of that number dynamically, for a pitr.archive_workers that was raised since
 // the server started. False when there is no free slot. THROWS: ErrorInFlight.
 bool StartArchiveWorker(int number);
+// As StartArchiveWorker: the confirmer, for a pitr.synchronous that was set since the server started.
+bool StartConfirmer();
 // THROWS: ErrorInFlight.
 bool IsArchiveWorkerRunning(int number);
 // From an archive worker: false when a living process has the number. It is given back at exit. THROWS: ErrorInFlight.
@@ -27,6 +29,12 @@ void BeginWorker();
 // The single wait point of a worker: until its latch is set or the time is over; ends with the postmaster. Then reads the
 // configuration anew when asked to (true = it did). RAISES.
 bool WaitInWorker(long timeout_ms);
+// Also until something can be read from a socket, or written to it.
+struct WorkerSocket {
+  int descriptor = -1;  // none
+  bool for_writing = false;
+};
+bool WaitInWorker(long timeout_ms, WorkerSocket socket);
 // SIGTERM has come: leave at once.
 bool WorkerMustStop();
 // Ends the process with status 1: after a SIGTERM that was not the server's stop the postmaster starts it again.

@@ -207,8 +207,8 @@ Status TailWriter::Publish(const File& file, const std::string& path,
   return Status::Ok();
 }
 
-// What cannot be removed now is tried again with the next piece: no reason for a shipment to fail.
-void TailWriter::RemoveRedundant() {
+Status TailWriter::RemoveTakenIn() {
+  PITR_FAULT("archive.tail.before_remove");
   const std::uint32_t end = reached();
   for (auto named = redundant_.begin(); named != redundant_.end();) {
     if (named->piece.end > end) {
@@ -216,9 +216,10 @@ void TailWriter::RemoveRedundant() {
     } else if (repo_->store()->Remove(named->object).ok()) {
       named = redundant_.erase(named);
     } else {
-      return;
+      break;
     }
   }
+  return Status::Ok();
 }
 
 Result<ShipResult> TailWriter::Ship(const std::string& path, SegmentId segment,
@@ -254,9 +255,7 @@ Result<ShipResult> TailWriter::Ship(const std::string& path, SegmentId segment,
     chain_.erase(taken, chain_.end());
     chain_.push_back({piece, layout::TailObject(options_.branch, piece, options_.root.segment_size),
                       result.stored_bytes});
-    PITR_FAULT("archive.tail.before_remove");
   }
-  RemoveRedundant();
   return result;
 }
 
@@ -289,6 +288,7 @@ Result<ShipResult> ShipTail(Repository* repo, const ShipOptions& options, const 
   TailWriter writer(repo, options);
   PITR_ASSIGN_OR_RETURN(const ShipResult result, writer.Ship(path, segment, flushed));
   // Leftovers harm nobody; whoever ships next finds them as well.
+  static_cast<void>(writer.RemoveTakenIn());
   static_cast<void>(writer.RemoveReplaced());
   return result;
 }

@@ -31,6 +31,9 @@ class TailWriter {
   // became another one while it was read. Memory: a few MiB.
   Result<ShipResult> Ship(const std::string& path, SegmentId segment, std::uint32_t flushed);
 
+  // Pieces that later ones have taken in; Ship() leaves them, so that who waits for it does not wait for this as well. What cannot
+  // be removed now is tried again the next time: no reason to fail. IDEMPOTENT.
+  Status RemoveTakenIn();
   // Pieces of other segments, whose whole ones may be there by now: removed if so. One look-up a segment. IDEMPOTENT.
   Status RemoveReplaced();
   bool has_replaceable() const { return !earlier_.empty(); }
@@ -48,7 +51,6 @@ class TailWriter {
   Status CheckSame(const File& file, const std::string& path, const NamedPiece& piece) const;
   Status Publish(const File& file, const std::string& path, const layout::TailPiece& piece,
                  ShipResult* result) const;
-  void RemoveRedundant();
 
   Repository* repo_;
   ShipOptions options_;

@@ -71,7 +71,9 @@ class TailWriterTest : public TailTest {
       Write(NameOf(1, number), Segment(number));
       written_ = number;
     }
-    return writer_.Ship(path, {1, number}, flushed);
+    Result<ShipResult> result = writer_.Ship(path, {1, number}, flushed);
+    EXPECT_TRUE(writer_.RemoveTakenIn().ok());
+    return result;
   }
   void ShipOk(std::uint64_t number, std::uint32_t flushed) {
     const Result<ShipResult> result = Ship(number, flushed);
@@ -360,6 +362,7 @@ TEST_F(TailTest, DyingAtAnyStepKeepsWhatWasShipped) {
       std::uint32_t promised = 120000;
       for (const std::uint32_t flushed : {130000U, 300000U, 310000U}) {
         promised = writer.Ship(Write("open", wal), {1, 5}, flushed).ok() ? flushed : promised;
+        EXPECT_TRUE(writer.RemoveTakenIn().ok());
       }
       is_finished = counter->operations() <= at + 1;
       Result<Bytes> read = Reader().ReadSegment({1, 5});
