@@ -9,12 +9,12 @@ allowed() { # LAYER ; regular expression over what stands between the quotes
   case $1 in
     core/base)  echo 'core/base/' ;;
     core/types) echo 'core/(base|types)/' ;;
-    core/codec) echo 'core/(base|codec)/|core/store/store\.h$' ;;
+    core/codec) echo 'core/(base|codec)/|core/store/(store|abilities)\.h$' ;;
     core/store) echo 'core/(base|store)/' ;;
     core/wal)   echo 'core/(base|types|wal)/|core/codec/compress\.h$' ;;
-    core/repo)  echo 'core/(base|types|codec|wal|repo)/|core/store/store\.h$' ;;
+    core/repo)  echo 'core/(base|types|codec|wal|repo)/|core/store/(store|abilities|address_list|copy_object|member_ledger|mirrored_store|open_mirror)\.h$' ;;
     core/plan)  echo 'core/(base|types|wal|repo|plan)/' ;;
-    core/work)  echo 'core/(base|types|codec|wal|repo|plan|work)/|core/store/store\.h$' ;;
+    core/work)  echo 'core/(base|types|codec|wal|repo|plan|work)/|core/store/(store|abilities)\.h$' ;;
     tool)       echo 'core/|tool/' ;;
     pg)         echo 'core/|pg/' ;;
   esac

@@ -5,8 +5,10 @@
 
 #include "core/codec/encrypted_store.h"
 #include "core/store/local_store.h"
+#include "core/store/mirrored_store.h"
 #include "core/store/open_store.h"
 #include "core/store/s3_store.h"
+#include "unit/support/fault_store.h"
 #include "unit/support/memory_store.h"
 #include "unit/support/temp_dir.h"
 
@@ -45,6 +47,39 @@ class EncryptedPlace final : public StorePlace {
  private:
   Place place_;
   const SecretKey key_ = *SecretKey::Random();
+};
+
+// Two of the others as one. `kIsSick`: the second fails at everything.
+template <typename Place, bool kIsSecondRequired, bool kIsSick = false>
+class MirroredPlace final : public StorePlace {
+ public:
+  std::unique_ptr<ObjectStore> Open() override {
+    std::vector<std::unique_ptr<MirrorMember>> members;
+    members.push_back(Member("/first", true, &first_, false));
+    members.push_back(Member("/second", kIsSecondRequired, &second_, kIsSick));
+    return std::make_unique<MirroredStore>(
+        std::move(members), MirroredStore::Options{[](const std::string&) { return true; }});
+  }
+
+ private:
+  std::unique_ptr<MirrorMember> Member(const std::string& name, bool is_required, Place* place,
+                                       bool is_sick) {
+    const auto open = [place, is_sick]() -> Result<MirrorMember::Opened> {
+      std::shared_ptr<ObjectStore> store = place->Open();
+      if (!is_sick) return MirrorMember::Opened{store, true};
+      const FaultStore::Plan dead = {FaultStore::kDieBefore, 0, Code::kUnavailable};
+      // The inner store lives as long as the sick one.
+      return MirrorMember::Opened{
+          std::shared_ptr<ObjectStore>(new FaultStore(store.get(), dead),
+                                       [store](ObjectStore* sick) { delete sick; }),
+          true};
+    };
+    return std::make_unique<MirrorMember>(StoreAddress{name, name, name, is_required}, open,
+                                          &ledger_);
+  }
+
+  Place first_, second_;
+  ProcessLedger ledger_;
 };
 
 std::string Environment(const char* name) {
@@ -145,6 +180,14 @@ INSTANTIATE_TEST_SUITE_P(EncryptedMemory, StoreContract,
                          testing::Values(&Make<EncryptedPlace<MemoryPlace>>));
 INSTANTIATE_TEST_SUITE_P(EncryptedLocal, StoreContract,
                          testing::Values(&Make<EncryptedPlace<LocalPlace>>));
+using MirroredMemory = MirroredPlace<MemoryPlace, true>;
+using MirroredLocal = MirroredPlace<LocalPlace, false>;
+using HalfSickMemory = MirroredPlace<MemoryPlace, false, true>;
+INSTANTIATE_TEST_SUITE_P(MirroredMemory, StoreContract, testing::Values(&Make<MirroredMemory>));
+INSTANTIATE_TEST_SUITE_P(MirroredLocal, StoreContract, testing::Values(&Make<MirroredLocal>));
+INSTANTIATE_TEST_SUITE_P(MirroredHalfSick, StoreContract, testing::Values(&Make<HalfSickMemory>));
+INSTANTIATE_TEST_SUITE_P(EncryptedMirrored, StoreContract,
+                         testing::Values(&Make<EncryptedPlace<MirroredMemory>>));
 INSTANTIATE_TEST_SUITE_P(S3, StoreContract, testing::Values(&MakeS3));
 INSTANTIATE_TEST_SUITE_P(EncryptedS3, StoreContract, testing::Values(&MakeEncryptedS3));
 INSTANTIATE_TEST_SUITE_P(S3Session, StoreContract, testing::Values(&MakeS3Session));
