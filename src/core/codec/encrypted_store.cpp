@@ -326,6 +326,11 @@ Result<std::vector<std::string>> EncryptedStore::ListParts(const std::string& pr
 
 std::optional<std::uint64_t> EncryptedStore::FreeBytes() { return inner_->FreeBytes(); }
 
+bool EncryptedStore::Distrust(const std::string& name) {
+  Forget(name);
+  return pitr::Distrust(inner_.get(), name);
+}
+
 std::string EncryptedStore::Describe() const { return inner_->Describe(); }
 
 }  // namespace pitr

@@ -16,11 +16,12 @@
 
 #include "core/codec/cipher.h"
 #include "core/codec/encrypted_format.h"
+#include "core/store/abilities.h"
 #include "core/store/store.h"
 
 namespace pitr {
 
-class EncryptedStore final : public ObjectStore {
+class EncryptedStore final : public ObjectStore, public Distrusting, public ConditionalWrites {
  public:
   EncryptedStore(std::unique_ptr<ObjectStore> inner, const SecretKey& master_key,
                  std::string repository_id);
@@ -42,6 +43,8 @@ class EncryptedStore final : public ObjectStore {
   Status CollectAbandoned(std::int64_t age_seconds) override;
   std::optional<std::uint64_t> FreeBytes() override;
   void ForgoConditions() override { inner_->ForgoConditions(); }
+  bool Distrust(const std::string& name) override;
+  bool HasConditionalWrites() override { return pitr::HasConditionalWrites(inner_.get()); }
   std::string Describe() const override;
 
  private:

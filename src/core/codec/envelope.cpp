@@ -7,6 +7,7 @@
 #include "core/base/hash.h"
 #include "core/codec/compress.h"
 #include "core/codec/envelope_format.h"
+#include "core/store/abilities.h"
 
 namespace pitr {
 
@@ -85,22 +86,34 @@ Result<Bytes> DecodeEnvelope(ByteView object, const std::string& name, ObjectKin
   return plain;
 }
 
-Result<Bytes> ReadEnvelope(ObjectStore* store, const std::string& name, ObjectKind kind,
-                           std::uint64_t max_plain_size, EnvelopeFooter* footer) {
+namespace {
+
+// Once more as long as the store has another copy of what turns out damaged.
+template <typename Read>
+auto ReadSound(ObjectStore* store, const std::string& name, Read read) -> decltype(read()) {
+  for (;;) {
+    auto result = read();
+    if (result.ok() || result.status().code() != Code::kCorrupt || !Distrust(store, name)) {
+      return result;
+    }
+  }
+}
+
+Result<Bytes> ReadWhole(ObjectStore* store, const std::string& name, ObjectKind kind,
+                        std::uint64_t max_plain_size, EnvelopeFooter* footer) {
   // zstd's worst case is 1/256 more than the plain size; the rest is for the extra part.
   const std::uint64_t max_size = max_plain_size + max_plain_size / 128 + kMaxExtra;
   PITR_ASSIGN_OR_RETURN(const Bytes object, store->Get(name, max_size));
   return DecodeEnvelope(object, name, kind, max_plain_size, footer);
 }
 
-Result<EnvelopeFooter> ReadEnvelopeFooter(ObjectStore* store, const std::string& name,
-                                          ObjectKind kind) {
+Result<EnvelopeFooter> ReadFoot(ObjectStore* store, const std::string& name, ObjectKind kind) {
   PITR_ASSIGN_OR_RETURN(const Bytes foot, store->GetSuffix(name, kEnvelopeFootSize));
   return envelope::DecodeFoot(foot, name, kind);
 }
 
-Result<Bytes> ReadEnvelopeExtra(ObjectStore* store, const std::string& name, ObjectKind kind,
-                                EnvelopeFooter* footer) {
+Result<Bytes> ReadExtra(ObjectStore* store, const std::string& name, ObjectKind kind,
+                        EnvelopeFooter* footer) {
   PITR_ASSIGN_OR_RETURN(Bytes suffix, store->GetSuffix(name, kExtraGuess));
   if (suffix.size() < kEnvelopeFootSize) {
     return Damaged(name, "it is too short");
@@ -123,6 +136,24 @@ Result<Bytes> ReadEnvelopeExtra(ObjectStore* store, const std::string& name, Obj
     *footer = found;
   }
   return Bytes(extra.begin(), extra.end());
+}
+
+}  // namespace
+
+Result<Bytes> ReadEnvelope(ObjectStore* store, const std::string& name, ObjectKind kind,
+                           std::uint64_t max_plain_size, EnvelopeFooter* footer) {
+  return ReadSound(store, name,
+                   [&] { return ReadWhole(store, name, kind, max_plain_size, footer); });
+}
+
+Result<EnvelopeFooter> ReadEnvelopeFooter(ObjectStore* store, const std::string& name,
+                                          ObjectKind kind) {
+  return ReadSound(store, name, [&] { return ReadFoot(store, name, kind); });
+}
+
+Result<Bytes> ReadEnvelopeExtra(ObjectStore* store, const std::string& name, ObjectKind kind,
+                                EnvelopeFooter* footer) {
+  return ReadSound(store, name, [&] { return ReadExtra(store, name, kind, footer); });
 }
 
 namespace {

@@ -10,6 +10,7 @@
 #include "core/base/hash.h"
 #include "core/codec/compress.h"
 #include "core/repo/layout.h"
+#include "core/store/abilities.h"
 #include "core/work/thread_pool.h"
 
 namespace pitr {
@@ -102,36 +103,49 @@ class Reader {
          Progress* progress, const FrameSink& sink)
       : repo_(repo), manifest_(manifest), order_(order), progress_(progress), sink_(sink) {}
 
+  // Where there is another copy of a pack that turns out damaged, it is read on from there.
   Status Read(const ReadItem& item, int worker, const StopSignal& stop, Bytes* plain) const {
-    PITR_RETURN_IF_ERROR(stop.Check());
-    const std::uint32_t first = order_[item.begin];
-    const std::string name = PackName(manifest_, manifest_.frames[first]);
-    auto bytes = repo_->store()->GetRange(name, item.offset, item.size);
-    if (!bytes.ok()) {
-      // A published manifest names it: its absence is damage, not an answer.
-      return bytes.status().code() == Code::kNotFound
-                 ? Damaged(manifest_, first,
-                           "The pack is missing in \"" + repo_->Describe() + "\".")
-                 : std::move(bytes).status();
-    }
-    for (std::size_t i = item.begin; i < item.end; i++) {
+    const std::string name = PackName(manifest_, manifest_.frames[order_[item.begin]]);
+    for (std::size_t next = item.begin;;) {
       PITR_RETURN_IF_ERROR(stop.Check());
-      const Frame& frame = manifest_.frames[order_[i]];
-      const std::uint64_t at = frame.offset - item.offset;
-      if (at + frame.packed_size > bytes->size()) {
-        return Damaged(manifest_, order_[i], "The pack ends before it.");
+      auto bytes = repo_->store()->GetRange(name, item.offset, item.size);
+      if (bytes.status().code() == Code::kNotFound) {
+        // A published manifest names it: its absence is damage, not an answer.
+        return Damaged(manifest_, order_[item.begin],
+                       "The pack is missing in \"" + repo_->Describe() + "\".");
       }
-      PITR_RETURN_IF_ERROR(
-          Unpack(manifest_, order_[i], ByteView(*bytes).subspan(at, frame.packed_size), plain));
-      PITR_RETURN_IF_ERROR(sink_(worker, order_[i], *plain));
-      if (progress_ != nullptr) {
-        progress_->Done(plain->size());
+      Status damage = bytes.status();
+      while (damage.ok() && next < item.end) {
+        damage = UnpackAt(*bytes, item, order_[next], plain);
+        if (damage.ok()) {
+          PITR_RETURN_IF_ERROR(Pass(worker, stop, order_[next++], *plain));
+        }
       }
+      if (damage.code() != Code::kCorrupt || !Distrust(repo_->store(), name)) {
+        return damage;
+      }
+    }
+  }
+
+ private:
+  Status UnpackAt(ByteView bytes, const ReadItem& item, std::uint32_t index, Bytes* plain) const {
+    const Frame& frame = manifest_.frames[index];
+    const std::uint64_t at = frame.offset - item.offset;
+    if (at + frame.packed_size > bytes.size()) {
+      return Damaged(manifest_, index, "The pack ends before it.");
+    }
+    return Unpack(manifest_, index, bytes.subspan(at, frame.packed_size), plain);
+  }
+
+  Status Pass(int worker, const StopSignal& stop, std::uint32_t index, ByteView plain) const {
+    PITR_RETURN_IF_ERROR(stop.Check());
+    PITR_RETURN_IF_ERROR(sink_(worker, index, plain));
+    if (progress_ != nullptr) {
+      progress_->Done(plain.size());
     }
     return Status::Ok();
   }
 
- private:
   Repository* repo_;
   const Manifest& manifest_;
   const std::vector<std::uint32_t>& order_;
