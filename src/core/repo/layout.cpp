@@ -162,6 +162,15 @@ std::string PackObject(const SnapshotId& snapshot, std::uint32_t number) {
   return PacksPrefix(snapshot) + text;
 }
 
+bool IsProbeObject(std::string_view name) { return name.starts_with(kProbeFolder); }
+
+bool IsTailObject(std::string_view name) {
+  constexpr std::string_view kBranches = "branches/";
+  const std::size_t id_end =
+      name.starts_with(kBranches) ? name.find('/', kBranches.size()) : std::string_view::npos;
+  return id_end != std::string_view::npos && name.substr(id_end).starts_with("/tail/");
+}
+
 std::string ProbeObject(std::string_view token) { return std::string(kProbeFolder).append(token); }
 
 }  // namespace pitr::layout

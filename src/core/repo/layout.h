@@ -1,6 +1,7 @@
 // Every object name of the repository, composed and parsed here and nowhere else.
 //
 //   repository.json
+//   replica.json                                                of one of several that is being filled (replica_set.h)
 //   keys/<20-digit number>                                      of an encrypted repository: its master key, wrapped
 //   catalog/<kind>/<20-digit number>
 //   branches/<branch id>/wal/<TTTTTTTT>/<file name as in pg_wal>     segments (index inside), .partial, .backup
@@ -23,6 +24,8 @@
 namespace pitr::layout {
 
 inline constexpr std::string_view kRepositoryObject = "repository.json";
+inline constexpr std::string_view kFillingObject = "replica.json";
+inline constexpr std::string_view kFillingFormat = "pitr_ext replica";
 
 std::string KeysPrefix();
 std::string KeyObject(std::uint64_t number);
@@ -54,6 +57,8 @@ std::string TailRootPrefix(const BranchId& branch);  // folders: timelines
 std::optional<TimelineId> ParseTimelineFolder(std::string_view part);
 // What stands behind the last "/".
 std::string_view LastPart(std::string_view name);
+// Of a whole object name: is it one that TailObject could have composed, as far as folders tell?
+bool IsTailObject(std::string_view name);
 std::string TailObject(const BranchId& branch, const TailPiece& piece, std::uint64_t segment_size);
 // `last_part` of a name; REQUIRES nothing of it. Accepts what TailObject composes: begin < end <= segment size.
 std::optional<TailPiece> ParseTailName(std::string_view last_part, std::uint64_t segment_size);
@@ -67,5 +72,6 @@ std::string AllPacksPrefix();
 inline constexpr std::string_view kProbeFolder = "probe/";
 // An object that pitr_check writes, reads back and removes.
 std::string ProbeObject(std::string_view token);
+bool IsProbeObject(std::string_view name);
 
 }  // namespace pitr::layout

@@ -8,6 +8,7 @@
 #include "core/base/json.h"
 #include "core/codec/encrypted_store.h"
 #include "core/repo/layout.h"
+#include "core/repo/replica_set.h"
 
 namespace pitr {
 
@@ -182,6 +183,11 @@ Result<std::unique_ptr<Repository>> Repository::Open(std::unique_ptr<ObjectStore
                                                      bool create, const KeyRing& keys) {
   Result<Description> found = ReadDescription(store.get());
   if (!found.ok() && found.status().code() == Code::kNotFound) {
+    if (!create && store->Stat(std::string(layout::kFillingObject)).ok()) {
+      return Status(Code::kNotReady,
+                    "the repository in \"" + store->Describe() + "\" is not filled yet")
+          .WithHint("Use the one that it is being filled from.");
+    }
     if (!create) {
       return Status(Code::kNotReady, "there is no repository in \"" + store->Describe() + "\"")
           .WithHint("If it lies on a mounted disk, check that the disk is mounted.");
@@ -209,7 +215,11 @@ Result<std::unique_ptr<Repository>> Repository::Open(std::unique_ptr<ObjectStore
 Result<std::unique_ptr<Repository>> Repository::OpenAddress(const RepositoryAccess& access,
                                                             bool create) {
   PITR_ASSIGN_OR_RETURN(const KeyRing keys, LoadKeys(access.keys));
-  PITR_ASSIGN_OR_RETURN(std::unique_ptr<ObjectStore> store, OpenStore(access.address));
+  PITR_ASSIGN_OR_RETURN(const std::vector<StoreAddress> entries,
+                        ParseStoreAddresses(access.address));
+  PITR_ASSIGN_OR_RETURN(std::unique_ptr<ObjectStore> store, entries.size() == 1
+                                                                ? OpenStore(entries.front().address)
+                                                                : OpenReplicas(entries, create));
   return Open(std::move(store), create, keys);
 }
 

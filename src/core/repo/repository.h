@@ -29,7 +29,7 @@ class Repository {
   // kKeyMissing when one that is encrypted is opened without the key that it needs, or one that is not with any.
   static Result<std::unique_ptr<Repository>> Open(std::unique_ptr<ObjectStore> store, bool create,
                                                   const KeyRing& keys = {});
-  // The same of OpenStore(address) and LoadKeys().
+  // The same of LoadKeys() and OpenStore(address), or of OpenReplicas() when the address is a list.
   static Result<std::unique_ptr<Repository>> OpenAddress(const RepositoryAccess& access,
                                                          bool create);
 
