@@ -14,6 +14,7 @@
 #include "core/base/clock.h"
 #include "tool/commands.h"
 #include "tool/exit_codes.h"
+#include "tool/member_notes.h"
 #include "tool/signals.h"
 
 namespace pitr::tool {
@@ -48,6 +49,9 @@ Result<Json> Dispatch(const Json& job, JobContext* context) {
   }
   if (kind == "verify") {
     return RunVerifyJob(job, context);
+  }
+  if (kind == "replicate") {
+    return RunReplicateJob(job, context);
   }
   return Status(Code::kInvalidArgument, "unknown kind of job \"" + kind + "\"");
 }
@@ -214,6 +218,7 @@ int JobMain(const std::vector<std::string>& arguments) {
   // Both outlive this function: the reading thread uses them until the process ends.
   static JobOutput output;
   static JobInput input;
+  TellOfMembers(&output);
   input.Start();
   JobContext context = {&output, &input, &CancelOfProcess()};
   Result<Json> job = input.Next(CancelOfProcess());

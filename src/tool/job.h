@@ -70,5 +70,6 @@ Result<Json> RunSnapshotJob(const Json& job, JobContext* context);
 Result<Json> RunBuildJob(const Json& job, JobContext* context);
 Result<Json> RunPrepareJob(const Json& job, JobContext* context);
 Result<Json> RunVerifyJob(const Json& job, JobContext* context);
+Result<Json> RunReplicateJob(const Json& job, JobContext* context);
 
 }  // namespace pitr::tool

@@ -9,6 +9,7 @@
 #include "core/base/fault.h"
 #include "tool/commands.h"
 #include "tool/exit_codes.h"
+#include "tool/member_notes.h"
 #include "tool/signals.h"
 
 namespace pitr::tool {
@@ -53,7 +54,9 @@ constexpr char kUsage[] =
     "  pitr wal-get NAME PATH\n"
     "      for restore_command: exit 0 delivered, 1 not in the repository, 200 anything else\n"
     "\n"
-    "PITR_REPOSITORY stands in for --repository. For an encrypted repository restore, info and "
+    "ADDRESS is a folder or s3://bucket/prefix, or a comma list of replicas: the nearest that has an "
+    "object is\n"
+    "read. PITR_REPOSITORY stands in for --repository. For an encrypted repository restore, info and "
     "verify take\n"
     "--encryption-key-file FILE, or the environment PITR_ENCRYPTION_KEY_FILE or "
     "PITR_ENCRYPTION_KEY_COMMAND.\n"
@@ -62,6 +65,7 @@ constexpr char kUsage[] =
 
 int Run(int argc, char** argv) {
   SetProcessCancel(&CancelOfProcess());
+  TellOfMembers();
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.empty()) {
     std::fputs(kUsage, stderr);

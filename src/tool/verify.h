@@ -32,6 +32,12 @@ struct VerifySummary {
   std::uint64_t objects = 0, damaged = 0, skipped = 0, bytes = 0;
 };
 
+// The same of each repository of a list by itself; findings then say in their detail which one it is. One that cannot be opened is a
+// finding, unless there is only one.
+Result<VerifySummary> VerifyAddress(const RepositoryAccess& access, const VerifyOptions& options,
+                                    const std::function<void(const Finding&)>& sink,
+                                    Progress* progress, const CancelToken& cancel);
+
 // `sink` is called from one thread at a time. kCancelled; kUnavailable and the like when the store cannot be read.
 Result<VerifySummary> VerifyRepository(Repository* repo, const VerifyOptions& options,
                                        const std::function<void(const Finding&)>& sink,

@@ -12,7 +12,6 @@ Result<Json> RunVerifyJob(const Json& job, JobContext* context) {
   PITR_ASSIGN_OR_RETURN(options.workers, JsonNumberOr<int>(job, "workers", options.workers));
   PITR_ASSIGN_OR_RETURN(options.byte_budget,
                         JsonNumberOr<std::uint64_t>(job, "byte_budget", options.byte_budget));
-  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(access, false));
   const auto send = [context](const Finding& finding) {
     Json line;
     Json& json = line["finding"];
@@ -24,7 +23,7 @@ Result<Json> RunVerifyJob(const Json& job, JobContext* context) {
   };
   PITR_ASSIGN_OR_RETURN(
       const VerifySummary summary,
-      VerifyRepository(repo.get(), options, send, context->output, *context->cancel));
+      VerifyAddress(access, options, send, context->output, *context->cancel));
   Json line;
   Json& done = line["done"];
   done["objects"] = summary.objects;

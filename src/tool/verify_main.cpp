@@ -12,7 +12,6 @@ namespace pitr::tool {
 namespace {
 
 Result<VerifySummary> Verify(const RepositoryAccess& access, const VerifyOptions& options) {
-  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(access, false));
   NoProgress progress;
   const auto print = [](const Finding& finding) {
     if (!finding.ok) {
@@ -20,7 +19,7 @@ Result<VerifySummary> Verify(const RepositoryAccess& access, const VerifyOptions
                   finding.detail.c_str());
     }
   };
-  return VerifyRepository(repo.get(), options, print, &progress, CancelOfProcess());
+  return VerifyAddress(access, options, print, &progress, CancelOfProcess());
 }
 
 }  // namespace
