@@ -415,6 +415,23 @@ COMMENT ON VIEW pitr_audit IS 'Who asked for what, kept in the repository and no
 REVOKE ALL ON pitr_audit FROM PUBLIC;
 GRANT SELECT ON pitr_audit TO pg_monitor;
 
+CREATE FUNCTION pitr_internal_repositories()
+RETURNS TABLE (repository text, required boolean, reachable boolean, last_error text,
+               behind_segments bigint, behind_bytes bigint, free_bytes bigint,
+               conditional_writes boolean, encrypted boolean, key_id text)
+AS 'MODULE_PATHNAME', 'pitr_internal_repositories'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_internal_repositories() IS
+    'Rows of the view pitr_repositories.';
+REVOKE ALL ON FUNCTION pitr_internal_repositories() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pitr_internal_repositories() TO pg_monitor;
+
+CREATE VIEW pitr_repositories AS SELECT * FROM pitr_internal_repositories();
+COMMENT ON VIEW pitr_repositories IS
+    'The repositories that pitr.repository names: which can be reached, and what each of them still lacks.';
+REVOKE ALL ON pitr_repositories FROM PUBLIC;
+GRANT SELECT ON pitr_repositories TO pg_monitor;
+
 CREATE FUNCTION pitr_internal_errors()
 RETURNS TABLE (at timestamptz, class text, message text, count bigint, last_at timestamptz)
 AS 'MODULE_PATHNAME', 'pitr_internal_errors'

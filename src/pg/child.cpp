@@ -142,12 +142,13 @@ Status Child::EndedEarly() {
       .WithHint("The server itself is not affected; its log may say more.");
 }
 
-Result<Json> Child::Next(const std::function<bool()>& cancelled) {
+Result<std::optional<Json>> Child::TryNext() {
   for (;;) {
     if (const std::size_t end = buffer_.find('\n'); end != std::string::npos) {
       const std::string line = buffer_.substr(0, end);
       buffer_.erase(0, end + 1);
-      return ParseJson(line, "answer of the child process");
+      PITR_ASSIGN_OR_RETURN(Json json, ParseJson(line, "answer of the child process"));
+      return std::optional<Json>(std::move(json));
     }
     char chunk[16384];
     const ssize_t count = read(from_child_, chunk, sizeof chunk);
@@ -160,6 +161,14 @@ Result<Json> Child::Next(const std::function<bool()>& cancelled) {
     if (count == 0) return EndedEarly();
     if (errno != EAGAIN && errno != EINTR)
       return Status::FromErrno(errno, "read from the child process");
+    return std::optional<Json>();
+  }
+}
+
+Result<Json> Child::Next(const std::function<bool()>& cancelled) {
+  for (;;) {
+    PITR_ASSIGN_OR_RETURN(std::optional<Json> line, TryNext());
+    if (line) return *std::move(line);
     if (cancelled()) {
       if (pid_ != 0) kill(pid_, SIGTERM);
       Finish();

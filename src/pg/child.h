@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "core/base/json.h"
@@ -26,6 +27,8 @@ class Child {
   // second): true ends the child and gives kCancelled. The end of the child without a result is kInternal with how it ended.
   // THROWS ErrorInFlight (interrupts).
   Result<Json> Next(const std::function<bool()>& cancelled);
+  // The same without waiting: nothing when the child has said nothing yet.
+  Result<std::optional<Json>> TryNext();
   // After the last line. A child that does not end in 10 s is killed.
   void Finish() noexcept;
 

@@ -10,6 +10,7 @@
 #include "pg/boundary.h"
 #include "pg/guc.h"
 #include "pg/lease.h"
+#include "pg/repositories.h"
 #include "pg/restore_checks.h"
 #include "pg/server_facts.h"
 #include "pg/session.h"
@@ -201,6 +202,24 @@ Status CheckHistory(const Session& session, Lsn end, std::string* detail) {
   return Status::Ok();
 }
 
+// A row for each of several repositories.
+void AddRepositories(Rows* rows) {
+  const std::vector<RepositoryView> views = LookAtRepositories();
+  for (std::size_t i = 0; views.size() > 1 && i < views.size(); i++) {
+    const RepositoryView& view = views[i];
+    Status status = view.problem.ok() ? view.catch_up_problem : view.problem;
+    if (status.ok() && view.behind_segments + view.behind_bytes > 0) {
+      status = Wrong(std::to_string(view.behind_segments) + " WAL files and " +
+                         std::to_string(view.behind_bytes) + " bytes behind",
+                     "It is being brought up to date.");
+    }
+    status = std::move(status).Prefix("\"" + view.label + "\"");
+    const std::string item = "repository " + std::to_string(i + 1);
+    rows->Add(item.c_str(), status,
+              view.label + (view.is_required ? ", required" : ", best effort"));
+  }
+}
+
 Result<Datum> Check(FunctionCallInfo fcinfo) {
   PITR_RETURN_IF_ERROR(RequireShared());
   const std::int64_t timeout = IsNull(fcinfo, 0) ? 60LL * 1000000 : IntervalArg(fcinfo, 0);
@@ -219,6 +238,7 @@ Result<Datum> Check(FunctionCallInfo fcinfo) {
   rows.Add("repository", session.ok() ? Status::Ok() : session.status(),
            session.ok() ? session->repo->Describe() : "");
   if (!session.ok()) return builder.Finish();
+  AddRepositories(&rows);
   rows.Add("encryption", Status::Ok(),
            session->repo->is_encrypted() ? "by key " + session->repo->key_id()
                                          : "the repository is not encrypted");

@@ -122,6 +122,9 @@ Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name) {
                     "operation \"" + std::string(slot.id) + "\" may be reading the snapshot");
     }
   }
+  // Said before it is done: a replica that is away now will have the manifest when it comes back, and learns from this that it is no loss.
+  PITR_RETURN_IF_ERROR(
+      SetFlag(session.repo.get(), id, "deleted_at", Json(SystemClock().Now().micros)));
   PITR_ASSIGN_OR_RETURN(const std::uint64_t freed, RemoveSnapshot(session.repo.get(), id));
   PITR_RETURN_IF_ERROR(
       AuditDone(session.repo.get(), session.self().name, "pitr_delete_snapshot", Quoted(name)));

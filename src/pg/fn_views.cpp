@@ -8,6 +8,7 @@
 #include "pg/boundary.h"
 #include "pg/branch_rows.h"
 #include "pg/operation.h"
+#include "pg/repositories.h"
 #include "pg/server_facts.h"
 #include "pg/session.h"
 #include "pg/shmem.h"
@@ -308,6 +309,11 @@ Result<Datum> StatusRow(FunctionCallInfo fcinfo) {
     as_of = RecallHealth(&health, status, now);
   }
   LookAtCommits(&health, now);
+  const Status repositories = health.problem.empty() ? ProblemOfRepositories() : Status::Ok();
+  if (!repositories.ok()) {
+    health.problem = repositories.message();
+    health.hint = repositories.hint();
+  }
   RowBuilder rows(fcinfo);
   rows.Bool(health.can_restore).TimeOrNull(health.window_start).TimeOrNull(health.window_end);
   rows.IntervalOrNull(LossMicros(health, now));

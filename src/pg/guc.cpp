@@ -4,7 +4,7 @@
 
 #include <cctype>
 
-#include "core/store/open_store.h"
+#include "core/store/address_list.h"
 #include "pg/boundary.h"
 #include "pg/guc_s3.h"
 #include "pg/postgres_headers.h"
@@ -181,10 +181,7 @@ Status CheckRepositorySetting(std::string_view value) {
   if (value.empty()) {
     return Status::Ok();
   }
-  if (value.find(',') != std::string_view::npos) {
-    return Status(Code::kUnsupported, "More than one repository is not supported in this version");
-  }
-  return CheckStoreAddress(std::string(value));
+  return ParseStoreAddresses(value).status();
 }
 
 Status CheckBranchDirectorySetting(std::string_view value) {
@@ -286,7 +283,9 @@ void DefineSettings(bool preloaded) {
              nullptr, &recovery_settings, PGC_SIGHUP, CheckRecoverySettingsHook);
   DefineText("pitr.repository",
              "Folder of the repository, or s3://bucket/prefix; empty: nothing is archived.",
-             nullptr, &repository, PGC_SIGHUP, CheckRepositoryHook);
+             "Several, separated by commas, hold the same; each with ?mode=required or "
+             "?mode=best_effort.",
+             &repository, PGC_SIGHUP, CheckRepositoryHook);
   DefineInteger("pitr.restore_workers", "Threads that lay out a data directory.", &restore_workers,
                 2, 1, 16);
   DefineInteger("pitr.snapshot_compression_level", "Compression of snapshots; 0: none.",

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/store/address_list.h"
 #include "core/store/s3_address.h"
 #include "pg/boundary.h"
 #include "pg/postgres_headers.h"
@@ -110,7 +111,7 @@ void DefineS3Settings() {
 }
 
 std::string WithS3Settings(const std::string& address) {
-  if (!address.starts_with("s3://")) return address;
+  if (address.find("s3://") == std::string::npos) return address;
   std::vector<std::pair<std::string, std::string>> defaults;
   const std::pair<const char*, const char*> texts[] = {{"endpoint", endpoint},
                                                        {"region", region},
@@ -134,7 +135,10 @@ std::string WithS3Settings(const std::string& address) {
   for (const auto& [name, value] : numbers) {
     defaults.emplace_back(name, std::to_string(value));
   }
-  return AddS3Defaults(address, defaults);
+  std::vector<std::string> pieces = SplitStoreAddresses(address);
+  for (std::string& piece : pieces)
+    piece = AddS3Defaults(piece, defaults);
+  return JoinStoreAddresses(pieces);
 }
 
 }  // namespace pitr::pg

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "core/base/clock.h"
+#include "core/store/address_list.h"
 #include "pg/guc.h"
 #include "pg/server_facts.h"
 #include "pg/postgres_headers.h"
@@ -25,19 +26,26 @@ bool LiesInside(const std::string& path, const std::string& directory) {
 
 // An exchange moves the data directory: what lies in it goes along. The repository's own WAL would be archived with it; and a
 // key would lie in each snapshot, that nobody reads without it.
-Status CheckPlaces(const RepositoryAccess& access) {
-  if (LiesInside(access.address, DataDirectory())) {
-    return Status(Code::kInvalidArgument,
-                  "pitr.repository \"" + access.address + "\" lies inside the data directory")
-        .WithHint("Use a folder outside, best on another disk.");
+Status CheckKeyPlace(const std::string& key_file, const std::string& place, const char* name) {
+  if (!LiesInside(key_file, place)) {
+    return Status::Ok();
   }
-  for (const auto& [place, name] : {std::pair(DataDirectory(), "the data directory"),
-                                    std::pair(access.address, "the repository")}) {
-    if (LiesInside(access.keys.file, place)) {
+  return Status(Code::kInvalidArgument,
+                "pitr.encryption_key_file \"" + key_file + "\" lies inside " + name)
+      .WithHint("Keep the key in another place than what it opens.");
+}
+
+Status CheckPlaces(const RepositoryAccess& access) {
+  PITR_ASSIGN_OR_RETURN(const std::vector<StoreAddress> entries,
+                        ParseStoreAddresses(access.address));
+  PITR_RETURN_IF_ERROR(CheckKeyPlace(access.keys.file, DataDirectory(), "the data directory"));
+  for (const StoreAddress& entry : entries) {
+    if (LiesInside(entry.address, DataDirectory())) {
       return Status(Code::kInvalidArgument,
-                    "pitr.encryption_key_file \"" + access.keys.file + "\" lies inside " + name)
-          .WithHint("Keep the key in another place than what it opens.");
+                    "pitr.repository \"" + entry.address + "\" lies inside the data directory")
+          .WithHint("Use a folder outside, best on another disk.");
     }
+    PITR_RETURN_IF_ERROR(CheckKeyPlace(access.keys.file, entry.address, "the repository"));
   }
   return Status::Ok();
 }

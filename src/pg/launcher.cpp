@@ -15,6 +15,7 @@
 #include "pg/launcher_duties.h"
 #include "pg/lease.h"
 #include "pg/log.h"
+#include "pg/replicas.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
 #include "pg/synchronous.h"
@@ -65,6 +66,7 @@ class Launcher {
   std::string started_with_;  // id of the repository that LauncherStartup has seen
   Backoff retry_;
   StateLog log_{"pitr launcher"};
+  Replicas replicas_;
   std::int64_t archiver_looked_at_ = 0, workers_started_at_ = 0, confirmer_started_at_ = 0;
   std::uint64_t archived_count_ = 0;
   bool reminded_ = false;
@@ -173,10 +175,13 @@ void Launcher::Tick() {
   KeepConfirmer();
   RemindArchiver();
   NudgeArchiver();
+  replicas_.TakeSettings();
   if (!HasRepositorySetting()) {
     Close();
     return;
   }
+  // A repository that is to be made is made by whoever has the identity to do so: first thing below.
+  if (identity_) replicas_.Tick();
   if (!retry_.IsDue(Now())) {
     return;
   }

@@ -7,6 +7,7 @@
 #include "pg/exchange.h"
 #include "pg/guc.h"
 #include "pg/interrupts.h"
+#include "pg/replica_ledger.h"
 #include "pg/shmem.h"
 #include "pg/version.h"
 #include "pg/workers.h"
@@ -36,6 +37,7 @@ void _PG_init(void) {
     return;
   }
   pitr::pg::ShmemInit();
+  pitr::pg::UseSharedLedger();
   pitr::pg::RegisterWorkers();
   pitr::pg::ExchangeInit();
 }

@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "core/repo/repository.h"
+#include "core/store/member_ledger.h"
 #include "pg/boundary.h"
 #include "pg/guc.h"
 #include "pg/identity.h"
@@ -80,6 +81,21 @@ Result<Json> RunSlot(RunningOperation* operation) {
 
 }  // namespace
 
+// What the child learned of one of several repositories, for all processes.
+static void TakeMemberNote(const Json& note) {
+  const Result<std::string> place = JsonText(note, "place");
+  if (!place.ok()) return;
+  const std::string what = note.value("what", "");
+  if (what == "missed") {
+    GetMemberLedger()->Missed(*place, note.value("name", ""),
+                              note.value("bytes", std::uint64_t{0}));
+  } else if (what == "failed") {
+    GetMemberLedger()->Failed(*place, Status(Code::kUnavailable, note.value("message", "")));
+  } else if (what == "damaged") {
+    GetMemberLedger()->Damaged(*place, note.value("name", ""));
+  }
+}
+
 Result<Json> RunChild(const OperationContext& context, const Json& job,
                       const std::function<Result<Json>(const std::string& need)>& answer) {
   Child child;
@@ -108,6 +124,8 @@ Result<Json> RunChild(const OperationContext& context, const Json& job,
       PITR_ASSIGN_OR_RETURN(const std::string need, JsonText(line, "need"));
       PITR_ASSIGN_OR_RETURN(const Json reply, answer(need));
       PITR_RETURN_IF_ERROR(child.Send(reply));
+    } else if (const Json* member = JsonObject(line, "member")) {
+      TakeMemberNote(*member);
     } else if (line.contains("note")) {
       PITR_ASSIGN_OR_RETURN(const std::string note, JsonText(line, "note"));
       LogQuietly(LOG, note);
