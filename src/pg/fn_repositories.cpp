@@ -60,7 +60,6 @@ void Probe(const StoreAddress& entry, RepositoryView* view) {
             : view->catch_up_problem;
   }
   view->free_bytes = (*store)->FreeBytes();
-  view->has_conditional_writes = HasConditionalWrites(store->get());
 }
 
 Result<Datum> Repositories(FunctionCallInfo fcinfo) {
@@ -82,8 +81,9 @@ Result<Datum> Repositories(FunctionCallInfo fcinfo) {
     rows.Int8OrNull(view.free_bytes
                         ? std::optional<std::int64_t>(static_cast<std::int64_t>(*view.free_bytes))
                         : std::nullopt);
-    rows.BoolOrNull(view.has_conditional_writes);
-    rows.BoolOrNull(repo != nullptr ? std::optional<bool>(repo->is_encrypted()) : std::nullopt);
+    // Of all of them alike: they are replicas of one.
+    rows.BoolOrNull(repo != nullptr ? std::optional(repo->conditional_writes()) : std::nullopt);
+    rows.BoolOrNull(repo != nullptr ? std::optional(repo->is_encrypted()) : std::nullopt);
     rows.TextOrNull(std::string_view(repo != nullptr ? repo->key_id() : "")).EndRow();
   }
   return rows.Finish();

@@ -73,10 +73,12 @@ class SharedLedger final : public MemberLedger {
     ChangeReplica(place, [&](ReplicaSlot* slot) {
       CopyText("object \"" + name + "\" is damaged", slot->damage);
     });
-    LogQuietly(WARNING, "object \"" + name + "\" of repository \"" + place +
-                            "\" is damaged: it is read from another one",
-               {}, "pitr_verify() shows all that is damaged. What is removed comes back from a sound "
-                   "repository.");
+    LogQuietly(WARNING,
+               "object \"" + name + "\" of repository \"" + place +
+                   "\" is damaged: it is read from another one",
+               {},
+               "pitr_verify() shows all that is damaged. What is removed comes back from a sound "
+               "repository.");
   }
 
   bool WasMember(const std::string& place) override {

@@ -35,8 +35,7 @@ void CopyText(const std::string& text, char (&to)[kSize]) noexcept {
 
 }  // namespace
 
-Replicas::Replicas()
-    : retry_(kFirstRetryMs, kLastRetryMs, static_cast<std::uint64_t>(MyProcPid)) {}
+Replicas::Replicas() : retry_(kFirstRetryMs, kLastRetryMs, static_cast<std::uint64_t>(MyProcPid)) {}
 
 // -- what is remembered --------------------------------------------------------------------------
 
@@ -152,9 +151,8 @@ void Replicas::Start() {
 void Replicas::TakeState(const Json& line) {
   const Result<std::string> place = JsonText(line, "place");
   if (!place.ok()) return;
-  const auto entry = std::find_if(entries_.begin(), entries_.end(), [&](const StoreAddress& each) {
-    return each.place == *place;
-  });
+  const auto entry = std::find_if(entries_.begin(), entries_.end(),
+                                  [&](const StoreAddress& each) { return each.place == *place; });
   if (entry == entries_.end()) return;
   Outcome& outcome = outcomes_[static_cast<std::size_t>(entry - entries_.begin())];
   const Result<std::optional<std::string>> error = JsonOptionalText(line, "error");

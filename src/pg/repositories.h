@@ -18,7 +18,6 @@ struct RepositoryView {
   std::uint64_t behind_segments = 0, behind_bytes = 0;
   bool is_behind = false;  // it may lack something, known or not
   std::optional<std::uint64_t> free_bytes;
-  std::optional<bool> has_conditional_writes;
 };
 
 // Each one looked at, unless it failed a moment ago; waits for the network as long as the caller's WaitLimit lets it. THROWS: ErrorInFlight.

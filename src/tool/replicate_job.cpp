@@ -22,8 +22,8 @@ Json StateLine(const ReplicaState& state, bool is_over) {
 }
 
 std::string Summary(const ReplicaState& state) {
-  return "repository \"" + state.label + "\" has caught up: " +
-         std::to_string(state.copied_objects) + " objects with " +
+  return "repository \"" + state.label +
+         "\" has caught up: " + std::to_string(state.copied_objects) + " objects with " +
          std::to_string(state.copied_bytes) + " bytes copied, " +
          std::to_string(state.removed_objects) + " removed";
 }

@@ -17,13 +17,13 @@ Result<VerifySummary> VerifyAddress(const RepositoryAccess& access, const Verify
       return VerifyRepository(repo->get(), options, sink, progress, cancel);
     }
     const auto tell = [&](Finding finding) {
-      finding.detail = "in \"" + entry.label + "\"" +
-                       (finding.detail.empty() ? "" : ": " + finding.detail);
+      finding.detail =
+          "in \"" + entry.label + "\"" + (finding.detail.empty() ? "" : ": " + finding.detail);
       sink(finding);
     };
-    Result<VerifySummary> one =
-        repo.ok() ? VerifyRepository(repo->get(), options, tell, progress, cancel)
-                  : Result<VerifySummary>(repo.status());
+    Result<VerifySummary> one = repo.ok()
+                                    ? VerifyRepository(repo->get(), options, tell, progress, cancel)
+                                    : Result<VerifySummary>(repo.status());
     if (one.status().code() == Code::kCancelled) {
       return one;
     }

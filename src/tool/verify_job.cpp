@@ -21,9 +21,8 @@ Result<Json> RunVerifyJob(const Json& job, JobContext* context) {
     json["detail"] = finding.detail;
     context->output->Send(line);
   };
-  PITR_ASSIGN_OR_RETURN(
-      const VerifySummary summary,
-      VerifyAddress(access, options, send, context->output, *context->cancel));
+  PITR_ASSIGN_OR_RETURN(const VerifySummary summary,
+                        VerifyAddress(access, options, send, context->output, *context->cancel));
   Json line;
   Json& done = line["done"];
   done["objects"] = summary.objects;

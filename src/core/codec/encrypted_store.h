@@ -21,7 +21,7 @@
 
 namespace pitr {
 
-class EncryptedStore final : public ObjectStore, public Distrusting, public ConditionalWrites {
+class EncryptedStore final : public ObjectStore, public Distrusting {
  public:
   EncryptedStore(std::unique_ptr<ObjectStore> inner, const SecretKey& master_key,
                  std::string repository_id);
@@ -44,7 +44,6 @@ class EncryptedStore final : public ObjectStore, public Distrusting, public Cond
   std::optional<std::uint64_t> FreeBytes() override;
   void ForgoConditions() override { inner_->ForgoConditions(); }
   bool Distrust(const std::string& name) override;
-  bool HasConditionalWrites() override { return pitr::HasConditionalWrites(inner_.get()); }
   std::string Describe() const override;
 
  private:

@@ -164,11 +164,24 @@ std::string PackObject(const SnapshotId& snapshot, std::uint32_t number) {
 
 bool IsProbeObject(std::string_view name) { return name.starts_with(kProbeFolder); }
 
-bool IsTailObject(std::string_view name) {
+namespace {
+
+// "/tail/…" of "branches/<id>/tail/…"; empty for other names.
+std::string_view InBranch(std::string_view name) {
   constexpr std::string_view kBranches = "branches/";
   const std::size_t id_end =
       name.starts_with(kBranches) ? name.find('/', kBranches.size()) : std::string_view::npos;
-  return id_end != std::string_view::npos && name.substr(id_end).starts_with("/tail/");
+  return id_end == std::string_view::npos ? std::string_view() : name.substr(id_end);
+}
+
+}  // namespace
+
+bool IsTailObject(std::string_view name) { return InBranch(name).starts_with("/tail/"); }
+
+std::optional<std::uint64_t> ParseLeaseObject(std::string_view name) {
+  constexpr std::string_view kLease = "/lease/";
+  const std::string_view rest = InBranch(name);
+  return rest.starts_with(kLease) ? ParseNumber(rest.substr(kLease.size())) : std::nullopt;
 }
 
 std::string ProbeObject(std::string_view token) { return std::string(kProbeFolder).append(token); }

@@ -46,6 +46,8 @@ std::string LeasePrefix(const BranchId& branch);
 std::string LeaseObject(const BranchId& branch, std::uint64_t number);
 // From 1 on; nullopt for what LeaseObject does not compose for this branch.
 std::optional<std::uint64_t> ParseLeaseObject(const BranchId& branch, std::string_view name);
+// The same for whatever branch.
+std::optional<std::uint64_t> ParseLeaseObject(std::string_view name);
 
 struct TailPiece {
   SegmentId segment;

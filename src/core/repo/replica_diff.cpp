@@ -13,6 +13,7 @@ namespace pitr {
 namespace {
 
 constexpr std::uint64_t kKeptNumbers = 16;  // catalogue.cpp
+constexpr std::uint64_t kKeptLeases = 4;    // lease_take.cpp
 constexpr std::int64_t kOldMicros =
     3600'000'000;  // no snapshot that is being taken began so long ago without any pack
 
@@ -31,8 +32,11 @@ std::string IdBehind(std::string_view name, std::string_view prefix) {
 }
 
 std::optional<std::uint64_t> NumberOf(std::string_view name) {
-  const auto number = layout::ParseCatalogName(name);
-  return number ? number : layout::ParseKeyObject(name);
+  if (const auto number = layout::ParseCatalogName(name)) {
+    return number;
+  }
+  const auto number = layout::ParseKeyObject(name);
+  return number ? number : layout::ParseLeaseObject(name);
 }
 
 bool Less(const ObjectStat& a, const ObjectStat& b) { return a.name < b.name; }
@@ -93,7 +97,9 @@ class Comparison {
     }
     if (const auto number = NumberOf(name)) {
       const auto newest = newest_.find(FolderOf(name));
-      const std::uint64_t kept = layout::ParseKeyObject(name) ? 1 : kKeptNumbers;
+      const std::uint64_t kept = layout::ParseKeyObject(name)     ? 1
+                                 : layout::ParseLeaseObject(name) ? kKeptLeases
+                                                                  : kKeptNumbers;
       const bool is_old = newest != newest_.end() && newest->second >= *number + kept;
       return is_old ? Fate::kRemove : Fate::kBring;
     }

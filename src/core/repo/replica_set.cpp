@@ -140,7 +140,8 @@ Result<ReplicaLook> LookAtReplica(ObjectStore* store) {
 }
 
 bool MayBeReplaced(const std::string& object_name) {
-  return layout::IsProbeObject(object_name) || layout::IsTailObject(object_name);
+  return layout::IsProbeObject(object_name) || layout::IsTailObject(object_name) ||
+         layout::ParseLeaseObject(object_name).has_value();
 }
 
 Result<std::unique_ptr<ObjectStore>> OpenReplicas(const std::vector<StoreAddress>& entries,

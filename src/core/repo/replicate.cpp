@@ -76,7 +76,6 @@ class Run {
         const Result<ReplicaLook> look = LookAtReplica(replica.store.get());
         state.problem = look.status();
         state.free_bytes = replica.store->FreeBytes();
-        state.has_conditional_writes = HasConditionalWrites(replica.store.get());
         if (look.ok()) {
           looks_.back() = *look;
           state.is_filled = look->kind == ReplicaKind::kRepository;

@@ -38,7 +38,6 @@ struct ReplicaState {
   std::uint64_t behind_segments = 0, behind_bytes = 0;  // what it still lacks, as far as is known
   std::uint64_t copied_objects = 0, copied_bytes = 0, removed_objects = 0;
   std::optional<std::uint64_t> free_bytes;
-  bool has_conditional_writes = true;
 };
 
 struct ReplicateOptions {

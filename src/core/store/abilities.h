@@ -16,23 +16,10 @@ class Distrusting {
   virtual bool Distrust(const std::string& name) = 0;
 };
 
-// A store that cannot do put-if-absent by itself, or does not know.
-class ConditionalWrites {
- public:
-  virtual ~ConditionalWrites() = default;
-  virtual bool HasConditionalWrites() = 0;
-};
-
 // False for a store with one copy.
 inline bool Distrust(ObjectStore* store, const std::string& name) {
   auto* const able = dynamic_cast<Distrusting*>(store);
   return able != nullptr && able->Distrust(name);
-}
-
-// True for a store that says nothing else.
-inline bool HasConditionalWrites(ObjectStore* store) {
-  auto* const able = dynamic_cast<ConditionalWrites*>(store);
-  return able == nullptr || able->HasConditionalWrites();
 }
 
 }  // namespace pitr

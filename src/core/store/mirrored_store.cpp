@@ -47,6 +47,9 @@ Result<std::shared_ptr<ObjectStore>> MirrorMember::Acquire() {
       if (opened.ok()) {
         opened_ = *std::move(opened);
         looked_at_ms_ = now;
+        if (!has_conditions_ && opened_.store != nullptr) {
+          opened_.store->ForgoConditions();
+        }
       } else {
         failed = opened.status();
       }
@@ -57,6 +60,14 @@ Result<std::shared_ptr<ObjectStore>> MirrorMember::Acquire() {
   }
   Tell(failed);
   return failed;
+}
+
+void MirrorMember::ForgoConditions() {
+  const std::lock_guard lock(mutex_);
+  has_conditions_ = false;
+  if (opened_.store != nullptr) {
+    opened_.store->ForgoConditions();
+  }
 }
 
 void MirrorMember::LookAgain() {
@@ -297,12 +308,10 @@ std::optional<std::uint64_t> MirroredStore::FreeBytes() {
   return least;
 }
 
-bool MirroredStore::HasConditionalWrites() {
-  const Result<std::size_t> judge = FindJudge();
-  const Result<std::shared_ptr<ObjectStore>> store =
-      judge.ok() ? members_[*judge]->Acquire()
-                 : Result<std::shared_ptr<ObjectStore>>(judge.status());
-  return !store.ok() || *store == nullptr || pitr::HasConditionalWrites(store->get());
+void MirroredStore::ForgoConditions() {
+  for (const std::unique_ptr<MirrorMember>& member : members_) {
+    member->ForgoConditions();
+  }
 }
 
 std::string MirroredStore::Describe() const {

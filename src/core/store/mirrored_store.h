@@ -52,6 +52,7 @@ class MirrorMember {
   // Null when it takes no part (OK), or cannot be opened.
   Result<std::shared_ptr<ObjectStore>> Acquire();
   void LookAgain();
+  void ForgoConditions();
   // What came of a call: its failures are noted, and it is opened anew after them.
   void Tell(const Status& status);
   void Missed(const std::string& name, std::uint64_t bytes) {
@@ -66,13 +67,13 @@ class MirrorMember {
   std::mutex mutex_;  // of what follows
   Opened opened_;
   std::int64_t looked_at_ms_ = 0;
-  bool has_failed_ = false;
+  bool has_failed_ = false, has_conditions_ = true;
 };
 
 // What is wrong with a store and not with the question.
 bool IsTrouble(const Status& status);
 
-class MirroredStore final : public ObjectStore, public Distrusting, public ConditionalWrites {
+class MirroredStore final : public ObjectStore, public Distrusting {
  public:
   struct Options {
     // Names of objects that may be written anew under the same name with other bytes, after a removal.
@@ -98,8 +99,8 @@ class MirroredStore final : public ObjectStore, public Distrusting, public Condi
   // Of the required member with the least.
   std::optional<std::uint64_t> FreeBytes() override;
   bool Distrust(const std::string& name) override;
-  // Of the judge.
-  bool HasConditionalWrites() override;
+  // Of each member, also of those that are opened later.
+  void ForgoConditions() override;
   std::string Describe() const override;
 
  private:

@@ -6,13 +6,17 @@
 
 #include <array>
 
-#include "core/codec/keyring.h"
+#include "core/base/ascii.h"
+#include "core/base/hash.h"
+#include "core/base/secret_file.h"
 
 namespace pitr {
 
 namespace {
 
 constexpr std::int64_t kDayMicros = 86400LL * 1000000;
+constexpr std::size_t kKeySize = 32;
+constexpr std::size_t kMaxKeyFile = 4096;
 
 std::string Base64(ByteView bytes) {
   std::string text(4 * ((bytes.size() + 2) / 3) + 1, '\0');  // and the zero that OpenSSL adds
@@ -20,6 +24,22 @@ std::string Base64(ByteView bytes) {
                                    static_cast<int>(bytes.size()));
   text.resize(static_cast<std::size_t>(size));
   return text;
+}
+
+Result<Bytes> ReadCustomerKey(const std::string& path) {
+  constexpr std::string_view kWhat = "customer key file";
+  PITR_ASSIGN_OR_RETURN(const SecretFile file,
+                        OpenSecretFile(path, kWhat, "It is named by pitr.s3_customer_key_file."));
+  Bytes text(kMaxKeyFile);
+  PITR_ASSIGN_OR_RETURN(const std::size_t size, ReadSecretFile(file, path, kWhat, text));
+  Result<Bytes> key = FromHex(Trimmed(AsText(ByteView(text).first(size))));
+  Wipe(text.data(), text.size());
+  if (!key.ok() || key->size() != kKeySize) {
+    return Status(Code::kInvalidArgument,
+                  "the " + std::string(kWhat) + " \"" + path + "\" holds no key")
+        .WithHint("A key is 64 hexadecimal digits; \"openssl rand -hex 32\" makes one.");
+  }
+  return key;
 }
 
 const char* LockMode(const S3Address& address) {
@@ -77,8 +97,7 @@ Result<HttpHeaders> CustomerKeyHeaders(const S3Address& address) {
   if (address.encryption != S3Encryption::kCustomer) {
     return HttpHeaders();
   }
-  PITR_ASSIGN_OR_RETURN(const KeyRing keys, LoadKeys({address.customer_key_file, ""}));
-  const ByteView key(keys.current().bytes());
+  PITR_ASSIGN_OR_RETURN(const Bytes key, ReadCustomerKey(address.customer_key_file));
   const std::string prefix = "x-amz-server-side-encryption-customer-";
   return HttpHeaders{{prefix + "algorithm", "AES256"},
                      {prefix + "key", Base64(key)},

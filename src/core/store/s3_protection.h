@@ -26,8 +26,8 @@ std::string RetentionBody(const S3Address& address, Timestamp now);
 // "Content-MD5" of a body: S3 demands it of requests that lock an object, as a guard against damage on the way only.
 std::string ContentMd5(ByteView body);
 
-// For each request that writes or reads an object under SSE-C; empty with any other encryption. The first key of
-// address.customer_key_file (codec/keyring.h says how it is written); kKeyMissing.
+// For each request that writes or reads an object under SSE-C; empty with any other encryption. address.customer_key_file holds 64
+// hexadecimal digits and is our own with mode 0600; else kInvalidArgument.
 Result<HttpHeaders> CustomerKeyHeaders(const S3Address& address);
 
 }  // namespace pitr

@@ -40,16 +40,20 @@ Names NamesOf(const std::vector<ObjectStat>& objects) {
 }
 
 TEST(ReplicaDiff, WhatIsMissingIsCopiedDataBeforeWhatNamesIt) {
-  const Names hub = {"catalog/branches/00000000000000000001", kWal + kSegment,
-                     "keys/00000000000000000001",             "packs/sn-20261120T100000-1/000001",
-                     "snapshots/sn-20261120T100000-1/manifest", kTail + kSegment + ".00000000-00000100",
-                     "probe/ab",                              "repository.json"};
+  const Names hub = {"catalog/branches/00000000000000000001",
+                     kWal + kSegment,
+                     "keys/00000000000000000001",
+                     "packs/sn-20261120T100000-1/000001",
+                     "snapshots/sn-20261120T100000-1/manifest",
+                     kTail + kSegment + ".00000000-00000100",
+                     "probe/ab",
+                     "repository.json"};
   const ReplicaDiff diff = Compare(hub, {});
-  EXPECT_EQ(NamesOf(diff.to_copy),
-            (Names{"keys/00000000000000000001", "packs/sn-20261120T100000-1/000001",
-                   kWal + kSegment, kTail + kSegment + ".00000000-00000100",
-                   "snapshots/sn-20261120T100000-1/manifest",
-                   "catalog/branches/00000000000000000001"}));
+  EXPECT_EQ(
+      NamesOf(diff.to_copy),
+      (Names{"keys/00000000000000000001", "packs/sn-20261120T100000-1/000001", kWal + kSegment,
+             kTail + kSegment + ".00000000-00000100", "snapshots/sn-20261120T100000-1/manifest",
+             "catalog/branches/00000000000000000001"}));
   EXPECT_EQ(diff.behind_segments, 1U);
   EXPECT_EQ(diff.behind_bytes, 60U);
 }
@@ -73,6 +77,13 @@ TEST(ReplicaDiff, OldNumbersAreRemovedAndLostOnesBrought) {
   EXPECT_EQ(diff.to_remove,
             (Names{"catalog/branches/00000000000000000004", "keys/00000000000000000001"}));
   EXPECT_EQ(diff.to_bring.size(), 2U);
+}
+
+TEST(ReplicaDiff, OldLeasesAreRemovedAndLostOnesBrought) {
+  const std::string lease = "branches/" + kBranch + "/lease/000000000000000000";
+  const ReplicaDiff diff = Compare({lease + "10"}, {lease + "06", lease + "07", lease + "11"});
+  EXPECT_EQ(NamesOf(diff.to_remove), Names{lease + "06"});
+  EXPECT_EQ(NamesOf(diff.to_bring), (Names{lease + "07", lease + "11"}));
 }
 
 TEST(ReplicaDiff, APieceIsRemovedWhenItsBytesAreHeld) {
@@ -115,9 +126,9 @@ TEST(ReplicaDiff, TheMarkOfFillingIsRemovedWhenItIsFilled) {
 }
 
 TEST(ReplicaDiff, TheNewestCommonNumberOfEachKind) {
-  const auto a = Listing({"catalog/audit/00000000000000000001",
-                          "catalog/audit/00000000000000000002",
-                          "catalog/audit/00000000000000000003", "keys/00000000000000000001"});
+  const auto a =
+      Listing({"catalog/audit/00000000000000000001", "catalog/audit/00000000000000000002",
+               "catalog/audit/00000000000000000003", "keys/00000000000000000001"});
   const auto b = Listing({"catalog/audit/00000000000000000001",
                           "catalog/audit/00000000000000000002", "keys/00000000000000000001"});
   EXPECT_EQ(NewestCommon(a, b),

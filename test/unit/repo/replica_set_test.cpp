@@ -94,8 +94,9 @@ TEST_F(ReplicaSetTest, AnEmptyOneThatWasARepositoryIsAnError) {
 
 TEST_F(ReplicaSetTest, OneThatIsBeingFilledIsNoRepositoryYet) {
   MemoryStore store;
-  ASSERT_TRUE(store.Put("replica.json",
-                        AsBytes("{\"format\":\"pitr_ext replica\",\"version\":1,\"id\":\"aa\"}"))
+  ASSERT_TRUE(store
+                  .Put("replica.json",
+                       AsBytes("{\"format\":\"pitr_ext replica\",\"version\":1,\"id\":\"aa\"}"))
                   .ok());
   ASSERT_TRUE(store.Put("keys/00000000000000000001", {}).ok());
   const auto look = LookAtReplica(&store);

@@ -35,7 +35,8 @@ class ReplicateTest : public testing::Test {
     ASSERT_TRUE(store->Put(name, AsBytes(text)).ok());
   }
 
-  static Replica Of(const std::string& place, bool is_required, std::unique_ptr<ObjectStore> store) {
+  static Replica Of(const std::string& place, bool is_required,
+                    std::unique_ptr<ObjectStore> store) {
     return {{place, place, place, is_required}, std::move(store), Status::Ok()};
   }
 
@@ -50,8 +51,8 @@ class ReplicateTest : public testing::Test {
     replicas.push_back(Of("/hub", true, std::move(sick_hub)));
     ReplicateOptions options;
     options.now = *ParseRfc3339("2026-11-20T12:00:00Z");
-    options.deleted = [this](const StoreAddress&)
-        -> Result<std::function<bool(const std::string&)>> {
+    options.deleted =
+        [this](const StoreAddress&) -> Result<std::function<bool(const std::string&)>> {
       return std::function<bool(const std::string&)>(
           [this](const std::string& id) { return id == deleted_; });
     };

@@ -31,7 +31,8 @@ TEST(AddressList, TheFirstIsRequiredAndTheOthersBestEffort) {
 }
 
 TEST(AddressList, AModeOverridesTheDefault) {
-  const auto entries = Parse("/a?mode=best_effort,/b?mode=required,s3://bucket?mode=required&region=x");
+  const auto entries =
+      Parse("/a?mode=best_effort,/b?mode=required,s3://bucket?mode=required&region=x");
   ASSERT_EQ(entries.size(), 3U);
   EXPECT_FALSE(entries[0].is_required);
   EXPECT_TRUE(entries[1].is_required);

@@ -93,7 +93,19 @@ TEST(S3Protection, AKeyThatOthersMayReadIsRefused) {
   ASSERT_TRUE(WriteFileDurably(file, AsBytes(std::string(64, '0')), 0644).ok());
   const Result<HttpHeaders> key =
       CustomerKeyHeaders(Parsed("server_side_encryption=customer&customer_key_file=" + file));
-  EXPECT_EQ(key.status().code(), Code::kKeyMissing);
+  EXPECT_EQ(key.status().code(), Code::kInvalidArgument);
+}
+
+TEST(S3Protection, AFileWithoutAKeyIsRefusedAndNotShown) {
+  const TempDir directory;
+  const std::string file = directory.path() + "/key";
+  ASSERT_TRUE(WriteFileDurably(file, AsBytes("hidden" + std::string(58, '0')), 0600).ok());
+  const Status status =
+      CustomerKeyHeaders(Parsed("server_side_encryption=customer&customer_key_file=" + file))
+          .status();
+  EXPECT_EQ(status.code(), Code::kInvalidArgument);
+  EXPECT_EQ(status.ToString().find("hidden0"), std::string::npos);
+  EXPECT_NE(status.message().find(file), std::string::npos);
 }
 
 std::string Environment(const char* name) {
