@@ -50,7 +50,8 @@ sub kill_all
 	my ($server) = @_;
 	my @all = map { $_->{pid} } grep { $_->{cwd} eq abs_path($server->data_dir) } processes_of($server);
 	$server->kill9;
-	wait_until(30, sub { !grep { is_alive($_) } @all });
+	# Reaped as well: the next postmaster takes a dead one that is not for one that lives.
+	wait_until(30, sub { !grep { -d "/proc/$_" } @all });
 	return;
 }
 
@@ -79,7 +80,8 @@ foreach my $point (@points)
 	arm_only("$point kill");
 	ok(wait_for_hit($point, 3 * $timeout), "$point: killed there");
 	clear_faults();
-	ok(poll_until($node, 'SELECT 1', 1), "$point: the server is back");
+	ok(wait_log($node, $from, qr/all server processes terminated/), "$point: the server ends its processes");
+	ok(poll_until($node, 'SELECT 1', 1), "$point: and is back");
 	goes_on($node, $from, "killed at $point");
 	forget_hits();
 	arm_only("$point error");
