@@ -242,15 +242,16 @@ Result<Datum> Check(FunctionCallInfo fcinfo) {
   rows.Add("encryption", Status::Ok(),
            session->repo->is_encrypted() ? "by key " + session->repo->key_id()
                                          : "the repository is not encrypted");
-  status = HoldLease(session->repo.get(), session->identity);
-  rows.Add("writer", status, DescribeHeldLease());
+  const Status writer = HoldLease(session->repo.get(), session->identity);
+  rows.Add("writer", writer, DescribeHeldLease());
   rows.Add("write and read", CheckWritable(session->repo.get()),
            "an object was written and read back");
   detail.clear();
   status = CheckSpace(session->repo.get(), &detail);
   rows.Add("space", status, detail);
   Lsn end;
-  if (settings.ok()) {
+  // Whoever may not write would wait for its segment in vain.
+  if (settings.ok() && writer.ok()) {
     status = RoundTrip(*session, timeout, &end, &detail);
     rows.Add("archive round trip", status, detail);
   }
