@@ -1,5 +1,6 @@
 // The launcher: one per server. It keeps the repository open, makes sure that this data directory has its identity, renews the lease of
 // its branch (lease.h), keeps the number of archive workers, wakes an archiver that waits after a failure, and does its duties (launcher_duties.h) each second.
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -39,6 +40,8 @@ constexpr std::int64_t kLastRetryMs = 30'000;
 // within ten seconds of its start, by a crash cycle perhaps, is started again only when something wakes the postmaster.
 constexpr std::int64_t kLookAtArchiverMs = 5000;
 constexpr std::int64_t kStartWorkersMs = 5000;
+// What some requests to a slow store may take, however short the lease is.
+constexpr std::int64_t kLeaseWaitMs = 10'000;
 
 std::int64_t Now() { return SystemClock().MonotonicMillis(); }
 
@@ -98,7 +101,7 @@ Status Launcher::KeepLease() {
   if (InRecovery()) {
     return Status::Ok();
   }
-  const WaitLimit limit(LeaseTimeoutSetting() * 1000 / 3);
+  const WaitLimit limit(std::max<std::int64_t>(kLeaseWaitMs, LeaseTimeoutSetting() * 1000 / 3));
   return HoldLease(repository_.get(), *identity_, LeaseUse::kKeep);
 }
 
