@@ -82,7 +82,7 @@ TEST(ReplicaDiff, OldNumbersAreRemovedAndLostOnesBrought) {
 TEST(ReplicaDiff, OldLeasesAreRemovedAndLostOnesBrought) {
   const std::string lease = "branches/" + kBranch + "/lease/000000000000000000";
   const ReplicaDiff diff = Compare({lease + "10"}, {lease + "06", lease + "07", lease + "11"});
-  EXPECT_EQ(NamesOf(diff.to_remove), Names{lease + "06"});
+  EXPECT_EQ(diff.to_remove, Names{lease + "06"});
   EXPECT_EQ(NamesOf(diff.to_bring), (Names{lease + "07", lease + "11"}));
 }
 
