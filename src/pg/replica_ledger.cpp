@@ -40,7 +40,7 @@ class SharedLedger final : public MemberLedger {
     const std::int64_t now = NowMs();
     ChangeReplica(place, [&](ReplicaSlot* slot) {
       slot->failures++;
-      slot->rests_until_ms = now + RestMs(slot->failures);
+      slot->rests_until_ms = now + RestMs(slot->failures, status.code());
       CopyText(status.message(), slot->last_error);
     });
   }

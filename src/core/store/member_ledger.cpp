@@ -14,7 +14,10 @@ constinit std::atomic<MemberLedger*> g_ledger{nullptr};
 
 }  // namespace
 
-std::int64_t RestMs(int failures) {
+std::int64_t RestMs(int failures, Code code) {
+  if (code == Code::kForeign) {
+    return 0;
+  }
   const int doublings = std::clamp(failures - 1, 0, kMostDoublings);
   return std::min(kFirstRestMs << doublings, kLongestRestMs);
 }
@@ -24,11 +27,11 @@ bool ProcessLedger::IsResting(const std::string& place) {
   return clock_.MonotonicMillis() < members_[place].rests_until_ms;
 }
 
-void ProcessLedger::Failed(const std::string& place, const Status&) {
+void ProcessLedger::Failed(const std::string& place, const Status& status) {
   const std::lock_guard lock(mutex_);
   Member& member = members_[place];
   member.failures++;
-  member.rests_until_ms = clock_.MonotonicMillis() + RestMs(member.failures);
+  member.rests_until_ms = clock_.MonotonicMillis() + RestMs(member.failures, status.code());
 }
 
 void ProcessLedger::Answered(const std::string& place) {

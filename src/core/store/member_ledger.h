@@ -57,8 +57,9 @@ class ProcessLedger final : public MemberLedger {
   std::map<std::string, Member> members_;
 };
 
-// For how long a member is left alone after so many failures in a row: 2 s, doubled up to a minute.
-std::int64_t RestMs(int failures);
+// For how long a member is left alone after so many failures in a row: 2 s, doubled up to a minute. Not at all when it answered and is
+// another repository: that is refused each time, and passes only when the settings are put right.
+std::int64_t RestMs(int failures, Code code);
 
 // The ledger of this process; set once, before the first store is opened. Not set: a ProcessLedger.
 void SetMemberLedger(MemberLedger* ledger);

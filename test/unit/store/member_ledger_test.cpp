@@ -7,10 +7,11 @@ namespace pitr {
 namespace {
 
 TEST(MemberLedger, RestsAreDoubledUpToAMinute) {
-  EXPECT_EQ(RestMs(1), 2000);
-  EXPECT_EQ(RestMs(2), 4000);
-  EXPECT_EQ(RestMs(6), 60'000);
-  EXPECT_EQ(RestMs(1000), 60'000);
+  EXPECT_EQ(RestMs(1, Code::kIo), 2000);
+  EXPECT_EQ(RestMs(2, Code::kIo), 4000);
+  EXPECT_EQ(RestMs(6, Code::kIo), 60'000);
+  EXPECT_EQ(RestMs(1000, Code::kIo), 60'000);
+  EXPECT_EQ(RestMs(3, Code::kForeign), 0);
 }
 
 TEST(MemberLedger, WhoFailedIsLeftAloneForAWhile) {
