@@ -352,7 +352,7 @@ SKIP:
 {
 	my $endpoint = $ENV{PITR_TEST_S3_ENDPOINT} // '';
 	skip 'no S3 server', 1 if $endpoint eq '';
-	s3_alone();
+	s3_shared();
 	my $keys = $ENV{PITR_TEST_S3_SERVER_CREDENTIALS};
 	my $bucket = 's3://pitr/tap/tail';
 	my $victim = pitr_node('bucket', conf => <<"CONF");

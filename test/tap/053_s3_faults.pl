@@ -12,9 +12,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $endpoint = $ENV{PITR_TEST_S3_ENDPOINT} // '';
-plan skip_all => 'no S3 server' if $endpoint eq '';
-s3_alone();
+plan skip_all => 'no S3 server' if ($ENV{PITR_TEST_S3_ENDPOINT} // '') eq '';
+s3_own();
+my $endpoint = $ENV{PITR_TEST_S3_ENDPOINT};
 my $keys = $ENV{PITR_TEST_S3_SERVER_CREDENTIALS};
 my ($rgw, $rgw_directory) = ($ENV{PITR_TEST_RGW}, $ENV{PITR_TEST_RGW_DIR});
 my $is_full = ($ENV{PITR_SWEEP} // '') eq 'full';

@@ -329,7 +329,7 @@ SKIP:
 {
 	my $endpoint = $ENV{PITR_TEST_S3_ENDPOINT} // '';
 	skip 'no S3 server', 1 if $endpoint eq '';
-	s3_alone();
+	s3_shared();
 	my $keys = $ENV{PITR_TEST_S3_SERVER_CREDENTIALS};
 	my $bucket = 's3://pitr/tap/synchronous';
 	my $victim = pitr_node('bucket', wait => 0, conf => <<"CONF");

@@ -13,7 +13,7 @@ use Time::HiRes qw(sleep);
 
 my $endpoint = $ENV{PITR_TEST_S3_ENDPOINT} // '';
 plan skip_all => 'no S3 server' if $endpoint eq '';
-s3_alone();
+s3_shared();
 my $keys = $ENV{PITR_TEST_S3_SERVER_CREDENTIALS};
 
 my $machine = PostgreSQL::Test::Utils::tempdir();

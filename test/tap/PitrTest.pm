@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(pitr_node poll_until contents restore undo wait_operation dump_of arm_fault arm_only clear_faults fault_file
-  s3_alone repository_of unexpected_log_lines psql_row plan_of refusal refused_alike);
+  s3_alone s3_shared s3_own repository_of unexpected_log_lines psql_row plan_of refusal refused_alike);
 
 my $faults = File::Temp->newdir('pitr-faults-XXXXXX', TMPDIR => 1);
 chmod 0755, "$faults";
@@ -44,14 +44,38 @@ sub _write_faults
 	rename $new, fault_file() or die "rename: $!";
 }
 
-# Until this test ends no other one uses the S3 server: some kill it.
+# Until this test ends nobody kills the S3 server (s3_shared), or nobody else uses it (s3_alone), since this test will.
 my $s3_lock;
-sub s3_alone
+sub s3_shared { return _lock_s3(LOCK_SH); }
+sub s3_alone { return _lock_s3(LOCK_EX); }
+
+sub _lock_s3
 {
+	my ($how) = @_;
 	open($s3_lock, '>>', "$ENV{PITR_TEST_RGW_DIR}/alone") or die "$ENV{PITR_TEST_RGW_DIR}/alone: $!";
-	flock($s3_lock, LOCK_EX) or die "flock: $!";
+	flock($s3_lock, $how) or die "flock: $!";
 	return;
 }
+
+# An S3 server for this test alone, which has long work for it; the environment names it from here on.
+my $s3_own;
+sub s3_own
+{
+	my $directory = "$ENV{TESTDATADIR}/s3own";
+	my $tries = 0;
+	until (system($ENV{PITR_TEST_RGW}, 'start', $directory, 30_000 + 4 * int rand 600) == 0)
+	{
+		die 'the S3 server does not start' if ++$tries == 5;
+		system_or_bail($ENV{PITR_TEST_RGW}, 'stop', $directory);
+		system_or_bail('rm', '-rf', $directory);
+	}
+	$s3_own = $directory;
+	$ENV{PITR_TEST_RGW_DIR} = $directory;
+	$ENV{PITR_TEST_S3_SERVER_CREDENTIALS} = "$directory/credentials";
+	($ENV{PITR_TEST_S3_ENDPOINT}) = slurp_file("$directory/env") =~ /^PITR_TEST_S3_ENDPOINT=(\S+)/m;
+	return;
+}
+END { local $?; system($ENV{PITR_TEST_RGW}, 'stop', $s3_own) if defined $s3_own }
 
 sub repository_of { my ($node) = @_; return abs_path($node->basedir) . '/repository'; }
 
