@@ -1,6 +1,8 @@
-#include "tool/restored_server.h"
+#include "tool/restored_server.cpp"
 
 #include <gtest/gtest.h>
+
+#include "tool/programs.cpp"  // what it calls
 
 namespace pitr::tool {
 
