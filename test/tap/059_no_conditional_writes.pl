@@ -22,7 +22,7 @@ my ($server_port) = $endpoint =~ /:(\d+)$/;
 my $timeout = 10;
 my $always = 1000000;
 
-my $proxy = FaultProxy->start("$ENV{TESTDATADIR}/proxy", $server_port);
+my $proxy = FaultProxy->start("$ENV{TESTDATADIR}/proxy059", $server_port);
 END { local $?; $proxy->stop if $proxy }
 
 sub settings
