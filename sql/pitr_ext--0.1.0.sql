@@ -188,14 +188,6 @@ COMMENT ON FUNCTION pitr_rename_branch(text, text) IS
     'Renames a branch. 42710 when the name is taken, 42602 or 42622 for a bad name.';
 REVOKE ALL ON FUNCTION pitr_rename_branch(text, text) FROM PUBLIC;
 
-CREATE FUNCTION pitr_take_over_branch(branch text)
-RETURNS TABLE (branch text, previous_writer text)
-AS 'MODULE_PATHNAME', 'pitr_take_over_branch'
-LANGUAGE C VOLATILE PARALLEL RESTRICTED;
-COMMENT ON FUNCTION pitr_take_over_branch(text) IS
-    'Makes this server the writer of its branch when the old writer is gone for good. Watches that one for its pitr.lease_timeout first; PI008 when it lives.';
-REVOKE ALL ON FUNCTION pitr_take_over_branch(text) FROM PUBLIC;
-
 -- Snapshots
 
 CREATE FUNCTION pitr_create_snapshot(name text DEFAULT NULL,
@@ -287,14 +279,6 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pitr_verify(text, bigint, boolean) IS
     'Reads objects back and compares their checksums, and the WAL for holes; NULL = everything.';
 REVOKE ALL ON FUNCTION pitr_verify(text, bigint, boolean) FROM PUBLIC;
-
-CREATE FUNCTION pitr_rewrap_keys()
-RETURNS TABLE (objects bigint, key_id text)
-AS 'MODULE_PATHNAME', 'pitr_rewrap_keys'
-LANGUAGE C VOLATILE PARALLEL RESTRICTED;
-COMMENT ON FUNCTION pitr_rewrap_keys() IS
-    'Moves an encrypted repository to the first key of pitr.encryption_key_file or pitr.encryption_key_command, without rewriting data: wraps its master key anew. objects: key objects written, 0 when that key is in use already.';
-REVOKE ALL ON FUNCTION pitr_rewrap_keys() FROM PUBLIC;
 
 CREATE FUNCTION pitr_cancel_operation(operation_id text)
 RETURNS boolean
@@ -414,23 +398,6 @@ CREATE VIEW pitr_audit AS SELECT * FROM pitr_internal_audit();
 COMMENT ON VIEW pitr_audit IS 'Who asked for what, kept in the repository and not rolled back by a restore.';
 REVOKE ALL ON pitr_audit FROM PUBLIC;
 GRANT SELECT ON pitr_audit TO pg_monitor;
-
-CREATE FUNCTION pitr_internal_repositories()
-RETURNS TABLE (repository text, required boolean, reachable boolean, last_error text,
-               behind_segments bigint, behind_bytes bigint, free_bytes bigint,
-               conditional_writes boolean, encrypted boolean, key_id text)
-AS 'MODULE_PATHNAME', 'pitr_internal_repositories'
-LANGUAGE C VOLATILE PARALLEL RESTRICTED;
-COMMENT ON FUNCTION pitr_internal_repositories() IS
-    'Rows of the view pitr_repositories.';
-REVOKE ALL ON FUNCTION pitr_internal_repositories() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pitr_internal_repositories() TO pg_monitor;
-
-CREATE VIEW pitr_repositories AS SELECT * FROM pitr_internal_repositories();
-COMMENT ON VIEW pitr_repositories IS
-    'The repositories that pitr.repository names: which can be reached, and what each of them still lacks.';
-REVOKE ALL ON pitr_repositories FROM PUBLIC;
-GRANT SELECT ON pitr_repositories TO pg_monitor;
 
 CREATE FUNCTION pitr_internal_errors()
 RETURNS TABLE (at timestamptz, class text, message text, count bigint, last_at timestamptz)

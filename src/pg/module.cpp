@@ -25,7 +25,7 @@ bool IsStagingServer() {
 
 extern "C" {
 
-PITR_MODULE_MAGIC("pitr_ext", "0.1.0");
+PITR_MODULE_MAGIC("pitr_ext", "0.2.0");
 
 PGDLLEXPORT void _PG_init(void);
 

@@ -1,4 +1,4 @@
-# Roles over a restore, the way back to before CREATE EXTENSION, and subscriptions that must not act in a copy (rules.md 3).
+# Roles over a restore, the way back to before CREATE EXTENSION, an older version of its objects, and subscriptions that must not act in a copy (rules.md 3).
 use strict;
 use warnings FATAL => 'all';
 use FindBin;
@@ -29,7 +29,8 @@ sleep 0.1 while !glob("$repository/snapshots/*/manifest*") && time < $give_up;
 ok(scalar(() = glob("$repository/snapshots/*/manifest*")), 'a server without the extension has its first snapshot');
 value('CREATE TABLE moments AS SELECT 1 AS id');
 my $before_extension = { contents => contents($node), lsn => position() };
-value('CREATE EXTENSION pitr_ext');
+# The objects of the first version serve this test to its end, with today's library.
+value("CREATE EXTENSION pitr_ext VERSION '0.1.0'");
 ok(poll_until($node, 'SELECT can_restore FROM pitr_status', 't'), 'can_restore');
 
 # --- roles then ---
@@ -123,6 +124,10 @@ value('CREATE EXTENSION pitr_ext');
 is(wait_operation($node, $row->{operation_id}), 'done', 'created again it knows of the restore');
 is(undo($node)->{outcome}, 'done', 'undo works');
 is(dump_of($node), $today, 'with everything that there was');
+my $version = "SELECT extversion FROM pg_extension WHERE extname = 'pitr_ext'";
+is(value($version), '0.1.0', 'the objects of then among it');
+value('ALTER EXTENSION pitr_ext UPDATE');
+is(value("$version AND extversion = (SELECT default_version FROM pg_available_extensions WHERE name = 'pitr_ext')") ne '', 1, 'updated');
 
 # --- a copied subscription does not act in the replacement while it is built ---
 my $publisher = PostgreSQL::Test::Cluster->new('publisher');
