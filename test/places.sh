@@ -32,7 +32,7 @@ make_xfs() {
       while read -r order; do
         case $order in
           cut) xfs_io -x -c shutdown "$mount" ;;
-          back) umount "$mount" && mount -o loop "$disk" "$mount" ;;
+          back) umount "$mount" && wait_for_loop_end "$disk" && mount -o loop "$disk" "$mount" ;;
         esac >"$work/xfs.log" 2>&1
         echo "$order $?" >"$work/xfs.answer.new"
         mv "$work/xfs.answer.new" "$work/xfs.answer"
@@ -40,6 +40,17 @@ make_xfs() {
     done } &
   xfs_servant=$!
   export PITR_XFS=$mount PITR_XFS_ORDERS=$orders PITR_XFS_ANSWER=$work/xfs.answer
+}
+
+# Mounted elsewhere still (another mount namespace), a file system that was shut down would come back as it is.
+wait_for_loop_end() { # DISK
+  local try
+  for try in {1..100}; do
+    [ -n "$(losetup -j "$1")" ] || return 0
+    sleep 0.1
+  done
+  echo "$1 is in use after $((try / 10)) s"
+  return 1
 }
 
 remove_places() {
