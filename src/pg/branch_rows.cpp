@@ -47,7 +47,7 @@ Result<BranchWindow> WindowOf(const Session& session, const Branch& branch) {
 }
 
 void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& branch,
-                    const BranchWindow& window) {
+                    const BranchMeasures& measures) {
   const bool is_self = branch.id == session.identity.branch_id;
   rows->Text(branch.name)
       .Text(branch.id)
@@ -63,7 +63,12 @@ void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& bran
     rows->Null().Null();
   }
   rows->TextOrNull(is_self ? std::optional<std::string>(DataDirectory()) : branch.directory);
-  rows->Null().Null();  // size_bytes and incomplete_bytes: measured with computes of branches
+  if (measures.size_bytes) {
+    rows->Int8(*measures.size_bytes);
+  } else {
+    rows->Null();
+  }
+  rows->Null();  // incomplete_bytes
   rows->Time(branch.created_at)
       .Time(branch.updated_at)
       .TimeOrNull(branch.last_reset_at)
@@ -72,7 +77,7 @@ void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& bran
                            ? std::optional<std::int64_t>(*branch.ttl_seconds * 1000000)
                            : std::nullopt);
   rows->TimeOrNull(branch.deleted_at);
-  rows->TimeOrNull(window.first).TimeOrNull(window.last);
+  rows->TimeOrNull(measures.window.first).TimeOrNull(measures.window.last);
   rows->TextOrNull(std::string_view(branch.created_by));
   rows->EndRow();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/repo/manifest.h"
+#include "pg/branch_sizes.h"
 #include "pg/operation.h"
 #include "pg/session.h"
 
@@ -14,8 +15,13 @@ struct BranchWindow {
 // Reads the repository. Fails only when that cannot be reached; damage is for the functions that restore.
 Result<BranchWindow> WindowOf(const Session& session, const Branch& branch);
 
+// What a row says of a branch that its catalogue entry does not.
+struct BranchMeasures {
+  BranchWindow window;
+  std::optional<std::int64_t> size_bytes;
+};
 void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& branch,
-                    const BranchWindow& window);
+                    const BranchMeasures& measures);
 // Where the columns stand that tell a row's branch and its window.
 inline constexpr std::size_t kBranchIdColumn = 1, kWindowColumn = 22;
 

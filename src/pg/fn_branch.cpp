@@ -37,7 +37,8 @@ Result<Datum> Rename(FunctionCallInfo fcinfo, const std::string& branch,
   const Branch& renamed = *session.branches.FindId(id);
   const Result<BranchWindow> window = WindowOf(session, renamed);
   RowBuilder rows(fcinfo);
-  WriteBranchRow(&rows, session, renamed, window.ok() ? *window : BranchWindow());
+  WriteBranchRow(&rows, session, renamed,
+                 {window.ok() ? *window : BranchWindow(), BranchSizes::Load().Of(id)});
   return rows.Finish();
 }
 

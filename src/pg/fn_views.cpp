@@ -42,10 +42,12 @@ BranchWindow KeptWindow(const std::optional<KeptView>& kept, const BranchId& id)
 // Branches are as they are now even when there was no time left to find every window.
 Status BranchRows(RowBuilder* rows) {
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  const BranchSizes sizes = BranchSizes::Load();
   for (const Branch& branch : session.branches.branches) {
     const Result<BranchWindow> window = WindowOf(session, branch);
-    WriteBranchRow(rows, session, branch,
-                   window.ok() ? *window : KeptWindow(LoadView("branches"), branch.id));
+    WriteBranchRow(
+        rows, session, branch,
+        {window.ok() ? *window : KeptWindow(LoadView("branches"), branch.id), sizes.Of(branch.id)});
   }
   return Status::Ok();
 }

@@ -11,6 +11,7 @@
 #include "pg/archive_report.h"
 #include "pg/archive_ship.h"
 #include "pg/boundary.h"
+#include "pg/branch_sizes.h"
 #include "pg/guc.h"
 #include "pg/identity.h"
 #include "pg/launcher_duties.h"
@@ -70,6 +71,7 @@ class Launcher {
   Backoff retry_;
   StateLog log_{"pitr launcher"};
   Replicas replicas_;
+  BranchSizer sizer_;
   std::int64_t archiver_looked_at_ = 0, workers_started_at_ = 0, confirmer_started_at_ = 0;
   std::uint64_t archived_count_ = 0;
   bool reminded_ = false;
@@ -116,7 +118,7 @@ Status Launcher::DoDuties() {
     PITR_RETURN_IF_ERROR(LauncherStartup(repository_.get(), *identity_));
     started_with_ = repository_->id();
   }
-  return LauncherTick(repository_.get(), *identity_);
+  return LauncherTick(repository_.get(), *identity_, &sizer_);
 }
 
 // Workers that were registered when the server started come back by themselves; those that a raised setting asks for are

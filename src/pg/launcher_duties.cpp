@@ -200,16 +200,18 @@ Status LauncherStartup(Repository* repo, const Identity& identity) {
   return CloseDangling(repo, branches, identity);
 }
 
-Status LauncherTick(Repository* repo, const Identity& identity) {
+Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* sizer) {
   {
     const LockHolder lock(OperationsLock());
     GetShared()->operations.launcher_pid = MyProcPid;
   }
   PITR_RETURN_IF_ERROR(FinishExchange(repo, identity));
   ServeShipRequest();
+  sizer->Tick();
   const std::int64_t now = SystemClock().Now().micros;
   if (now < next_sweep && now < next_snapshot_try) return Status::Ok();
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
+  sizer->Take(branches, identity);
   if (now >= next_sweep) {
     next_sweep = now + SecondsOf("PITR_SWEEP_SECONDS", 30) * kSecond;
     PITR_RETURN_IF_ERROR(CloseDangling(repo, branches, identity));

@@ -96,6 +96,17 @@ is($row->{undo_branch}, 'kept aside', 'undo branch under the given name');
 is($node->safe_psql('postgres', "SELECT name FROM pitr_rename_branch('kept aside', 'renamed')"), 'renamed', 'rename');
 my $directory = $node->safe_psql('postgres', "SELECT directory FROM pitr_branches WHERE name = 'renamed'");
 ok(-d $directory, 'the undo branch has its directory');
+
+# What they take on disk is measured by the launcher: allocated blocks, as du counts them.
+ok( $node->poll_query_until('postgres', 'SELECT bool_and(size_bytes IS NOT NULL) FROM pitr_branches WHERE directory IS NOT NULL'),
+	'the size of every directory is measured');
+my $kib = (split ' ', `du -sk '$directory'`)[0];
+is($node->safe_psql('postgres', "SELECT abs(size_bytes / 1024 - $kib) < 1000 FROM pitr_branches WHERE name = 'renamed'"), 't', 'as du counts it');
+is($node->safe_psql('postgres', "SELECT abs(size_bytes - 1024 * " . (split ' ', `du -sk '@{[ $node->data_dir ]}'`)[0] . ") < 50000000 FROM pitr_branches WHERE is_self"),
+	't', 'the connected branch: but for what changed since');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pitr_branches WHERE directory IS NULL AND size_bytes IS NOT NULL'),
+	0, 'nothing is said where there is no directory');
+
 is($node->safe_psql('postgres', "SELECT name FROM pitr_delete_branch('renamed', force => true)"), 'renamed', 'delete');
 ok(!-d $directory, 'its directory is gone');
 
