@@ -26,6 +26,8 @@ namespace pitr {
 namespace {
 
 constexpr std::string_view kControlPath = "global/pg_control";
+// So much of a file goes to the disk at a time, while the rest is still unpacked.
+constexpr std::uint64_t kWriteBackSize = 4U << 20;
 
 bool HasContent(const ManifestFile& file) {
   return file.kind == FileKind::kPlain || file.kind == FileKind::kRelation;
@@ -81,6 +83,7 @@ class LayOut {
   struct OpenFile {
     std::uint32_t file = 0;
     File handle;
+    std::uint64_t begin = 0, end = 0;  // was written, its write-back is not begun
   };
 
   // New target of a tablespace's link; null when none was given.
@@ -90,6 +93,8 @@ class LayOut {
   Status MakeFiles() const;
   Status MakeFile(const ManifestFile& file) const;
   void FindPlaces();
+  static void BeginWriteBack(OpenFile* open);
+  static void Written(OpenFile* open, const Extent& extent);
   Status WriteFrame(int worker, std::uint32_t frame, ByteView plain);
   Status WriteControlFile() const;
   Status WriteLabels() const;
@@ -202,6 +207,27 @@ void LayOut::FindPlaces() {
   each([&](std::uint32_t frame, Place place) { places_[next[frame]++] = place; });
 }
 
+// Unpacking is work for the processors alone: what is left to the end is a sync that takes seconds, and more than the kernel lets be
+// dirty stops every writer. Only a hint, its errors are for that sync.
+void LayOut::BeginWriteBack(OpenFile* open) {
+  if (open->end > open->begin) {
+    (void)::sync_file_range(open->handle.fd(), static_cast<off_t>(open->begin),
+                            static_cast<off_t>(open->end - open->begin), SYNC_FILE_RANGE_WRITE);
+  }
+  open->begin = open->end;
+}
+
+void LayOut::Written(OpenFile* open, const Extent& extent) {
+  if (extent.file_offset != open->end) {
+    BeginWriteBack(open);
+    open->begin = extent.file_offset;
+  }
+  open->end = extent.file_offset + extent.length;
+  if (open->end - open->begin >= kWriteBackSize) {
+    BeginWriteBack(open);
+  }
+}
+
 Status LayOut::WriteFrame(int worker, std::uint32_t frame, ByteView plain) {
   PITR_FAULT("build.lay_out.frame");
   OpenFile& open = open_[static_cast<std::size_t>(worker)];
@@ -210,14 +236,17 @@ Status LayOut::WriteFrame(int worker, std::uint32_t frame, ByteView plain) {
     const ManifestFile& file = manifest_.files[place.file];
     const Extent& extent = file.extents[place.extent];
     if (!open.handle.is_open() || open.file != place.file) {
+      BeginWriteBack(&open);
       PITR_ASSIGN_OR_RETURN(open.handle, File::Open(Full(file.path), O_WRONLY));
       open.file = place.file;
+      open.begin = open.end = 0;
     }
     Status status =
         open.handle.WriteAt(extent.file_offset, plain.subspan(extent.frame_offset, extent.length));
     if (!status.ok()) {
       return std::move(status).Prefix("\"" + Full(file.path) + "\"");
     }
+    Written(&open, extent);
   }
   return Status::Ok();
 }
