@@ -14,6 +14,7 @@
 #include "pg/archive_report.h"
 #include "pg/archive_ship.h"
 #include "pg/boundary.h"
+#include "pg/exchange.h"
 #include "pg/guc.h"
 #include "pg/last_round.h"
 #include "pg/log.h"
@@ -86,6 +87,13 @@ bool WaitForNextAttempt(const std::string& name, Backoff* retry) {
   return true;
 }
 
+// As workers do (WaitForConfirmation), but never so long that a stop of the server would be held.
+void WaitWhileUnconfirmed() {
+  for (int poll = 0; poll < 2 * kPollsPerLook && IsExchangeUnconfirmed(); poll++) {
+    pg_usleep(kPollMicros);  // not on the latch, as above
+  }
+}
+
 void AttemptFailed(Backoff* retry) {
   retry->Failed(SystemClock().MonotonicMillis());
   if (!HasLauncher() && IsServerShutDown()) {
@@ -140,6 +148,7 @@ Status ArchiveOne(const std::string& name, const std::string& path, bool* archiv
   PITR_RETURN_IF_ERROR(RequireShared());
   Archiver& archiver = MyArchiver();
   WakeArchiveWorkers();
+  WaitWhileUnconfirmed();
   if (!WaitForNextAttempt(name, &archiver.retry)) {
     return Status::Ok();
   }

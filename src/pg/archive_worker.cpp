@@ -175,6 +175,7 @@ PITR_WORKER(pitr_archive_worker_main) {
   if (!TakeArchiveWorkerSlot(number)) {
     return Status::Ok();  // a worker that was started twice
   }
+  WaitForConfirmation();
   ArchiveWorker worker(number);
   while (!WorkerMustStop()) {
     if (number >= RegisteredArchiveWorkers() && number >= ArchiveWorkersSetting()) {

@@ -75,10 +75,11 @@ ssize_t ReadSmall(int directory, const char* path) {
   return static_cast<ssize_t>(size);
 }
 
-bool WriteSmall(int directory, const char* path, std::size_t size) {
+bool WriteSmall(int directory, const char* path, std::size_t size, bool durably) {
   const int fd = openat(directory, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return false;
-  const bool ok = write(fd, file_buffer, size) == static_cast<ssize_t>(size) && fsync(fd) == 0;
+  const bool ok =
+      write(fd, file_buffer, size) == static_cast<ssize_t>(size) && (!durably || fsync(fd) == 0);
   return close(fd) == 0 && ok;
 }
 
@@ -127,9 +128,10 @@ bool CopyLockFile(int from, int to) {
   if (line != nullptr && std::strlen(line) >= std::strlen(PM_STATUS_STARTING)) {
     std::memcpy(line, PM_STATUS_STARTING, std::strlen(PM_STATUS_STARTING));
   }
-  if (!WriteSmall(to, "postmaster.pid", static_cast<std::size_t>(size))) return false;
+  if (!WriteSmall(to, "postmaster.pid", static_cast<std::size_t>(size), true)) return false;
+  // As the server itself, which syncs the one (an empty one would keep it from starting) and not the other (made anew by each start).
   const ssize_t options = ReadSmall(from, "postmaster.opts");
-  return options < 0 || WriteSmall(to, "postmaster.opts", static_cast<std::size_t>(options));
+  return options < 0 || WriteSmall(to, "postmaster.opts", static_cast<std::size_t>(options), false);
 }
 
 // Splits an absolute path into an open parent and a name.
@@ -311,6 +313,11 @@ void ExchangeShmemStartup() {
   // fails would take the commit back with the directory.
   GetShared()->exchange.refuse_sessions =
       held.exchanged ? IntentSays(held.new_directory, held.nonce, "armed") : IsUnconfirmedHere();
+}
+
+bool IsExchangeUnconfirmed() noexcept {
+  const Shared* shared = GetShared();
+  return shared != nullptr && shared->exchange.refuse_sessions && !shared->exchange.confirmed;
 }
 
 }  // namespace pitr::pg

@@ -12,5 +12,7 @@ namespace pitr::pg {
 void ExchangeInit();
 // From the shared memory start-up hook: in the postmaster registers the callback (the list is cleared at each cycle).
 void ExchangeShmemStartup();
+// An exchange has happened, and sessions are refused until the launcher has confirmed it.
+bool IsExchangeUnconfirmed() noexcept;
 
 }  // namespace pitr::pg

@@ -223,6 +223,7 @@ void LauncherConfirmExchange() {
   Result<std::string> data = RealDataDirectory();
   Result<Intent> intent = data.ok() ? ReadIntent(*data) : data.status();
   Result<Identity> identity = LoadIdentity(DataDirectory());
+  bool has_happened = false;
   if (intent.ok() && identity.ok() && identity->branch_id == intent->incoming &&
       intent->state == "armed") {
     if (PITR_FAULT_PLAIN("exchange.before_confirm")) return;
@@ -237,7 +238,7 @@ void LauncherConfirmExchange() {
       return;
     }
     (void)PITR_FAULT_PLAIN("exchange.confirmed");
-    if (Logging_collector) RestartCollector();
+    has_happened = true;
   } else if (intent.ok() && IsStillRunning(*intent)) {
     return;  // the launcher was restarted alone while a worker is between its intent and its exchange
   } else if (!intent.ok() && intent.status().code() != Code::kNotFound) {
@@ -245,6 +246,8 @@ void LauncherConfirmExchange() {
   }
   GetShared()->exchange.confirmed = true;
   RefuseSessions(false);
+  // Nobody waits for this one.
+  if (has_happened && Logging_collector) RestartCollector();
 }
 
 Status FinishExchange(Repository* repo, const Identity& identity) {

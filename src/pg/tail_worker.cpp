@@ -184,6 +184,7 @@ PITR_WORKER(pitr_tail_worker_main) {
   if (!BecomeTailShipper()) {
     return Status::Ok();  // a worker that was started twice
   }
+  WaitForConfirmation();
   TailWorker worker;
   while (!WorkerMustStop()) {
     const long wait_ms = worker.Tick();

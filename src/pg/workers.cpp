@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "pg/boundary.h"
+#include "pg/exchange.h"
 #include "pg/guc.h"
 #include "pg/shmem.h"
 #include "pg/version.h"
@@ -30,6 +31,7 @@ namespace {
 
 // Seconds before a worker that ended is started again; after a crash cycle the server starts it at once.
 constexpr int kRestartSeconds = 5;
+constexpr long kConfirmationPollMs = 10;
 
 // Set in the postmaster, inherited by its children.
 constinit int registered_archive_workers = 0;
@@ -179,6 +181,12 @@ bool WaitInWorker(long timeout_ms, WorkerSocket socket) {
   ConfigReloadPending = false;
   ProcessConfigFile(PGC_SIGHUP);
   return true;
+}
+
+void WaitForConfirmation() {
+  while (!WorkerMustStop() && IsExchangeUnconfirmed()) {
+    Call([] { (void)WaitInWorker(kConfirmationPollMs); });
+  }
 }
 
 bool WorkerMustStop() { return ShutdownRequestPending != 0; }

@@ -35,6 +35,9 @@ struct WorkerSocket {
   bool for_writing = false;
 };
 bool WaitInWorker(long timeout_ms, WorkerSocket socket);
+// At the beginning of a worker main: sessions are refused until the launcher has confirmed an exchange. It has the processors and the
+// disk for itself until then. THROWS: ErrorInFlight.
+void WaitForConfirmation();
 // SIGTERM has come: leave at once.
 bool WorkerMustStop();
 // Ends the process with status 1: after a SIGTERM that was not the server's stop the postmaster starts it again.
