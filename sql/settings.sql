@@ -15,6 +15,8 @@ SHOW pitr.tail_interval;
 SHOW pitr.heartbeat_interval;
 SHOW pitr.lease_timeout;
 SHOW pitr.synchronous;
+SHOW pitr.demand_load;
+SHOW pitr.fill_rate;
 SET pitr.operation_lock_timeout = '5s';
 SHOW pitr.operation_lock_timeout;
 -- The wording of ranges differs between majors.

@@ -59,6 +59,12 @@ void Raise(Outcome outcome, const Report& report) {
   pg_unreachable();
 }
 
+[[noreturn]] void RaisePanic(int errnum, const char* message) {
+  errno = errnum;
+  ereport(PANIC, (errcode_for_file_access(), errmsg_internal("%s: %m", message)));
+  pg_unreachable();
+}
+
 void LogAndDrop(Outcome outcome, const Report& report, int level) noexcept {
   if (outcome == Outcome::kRaise) {
     QuietLog(level, report.message, report.detail, report.hint);

@@ -156,6 +156,9 @@ Outcome Run(F&& body, Report* report) noexcept {
 // FATAL at once, for hooks that end a session. REQUIRES: a shell's frame without anything to destroy. Texts are ASCII.
 [[noreturn]] void RaiseFatal(int sqlstate, const char* message, const char* hint);
 
+// PANIC at once: the server goes down and recovers. `errnum` is told with the message.
+[[noreturn]] void RaisePanic(int errnum, const char* message);
+
 // For shells that must not raise (archive callback, hooks): one line in the log at `level` (below ERROR), and the error in flight,
 // if that is what it is, is dropped. REQUIRES: outcome is not kOk; no transaction that would go on after the error.
 void LogAndDrop(Outcome outcome, const Report& report, int level) noexcept;

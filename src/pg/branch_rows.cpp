@@ -1,8 +1,11 @@
 #include "pg/branch_rows.h"
 
+#include "core/base/file.h"
+#include "core/demand/folder.h"
 #include "core/plan/restore_plan.h"
 #include "core/repo/catalogue.h"
 #include "pg/boundary.h"
+#include "pg/demand.h"
 #include "pg/server_facts.h"
 #include "pg/postgres_headers.h"
 
@@ -20,6 +23,18 @@ std::string ConnectionText() {
   directories = directories.substr(0, directories.find(','));
   return "host=" + (directories.empty() ? std::string("localhost") : directories) +
          " port=" + std::to_string(PostPortNumber);
+}
+
+// Still to be loaded; unknown of a directory that is elsewhere or cannot be read.
+std::optional<std::int64_t> IncompleteBytes(const Branch& branch, bool is_self) {
+  if (is_self) {
+    const demand::Directory* directory = IncompleteDirectory();
+    return directory == nullptr ? 0 : static_cast<std::int64_t>(directory->AbsentBytes());
+  }
+  if (!branch.directory || !PathExists(*branch.directory)) return std::nullopt;
+  const Result<demand::FolderSummary> missing = demand::ReadFolder(*branch.directory);
+  if (!missing.ok()) return std::nullopt;
+  return static_cast<std::int64_t>(missing->absent_bytes);
 }
 
 std::string NameOf(const BranchSet& branches, const std::optional<BranchId>& id) {
@@ -68,7 +83,7 @@ void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& bran
   } else {
     rows->Null();
   }
-  rows->Null();  // incomplete_bytes
+  rows->Int8OrNull(IncompleteBytes(branch, is_self));
   rows->Time(branch.created_at)
       .Time(branch.updated_at)
       .TimeOrNull(branch.last_reset_at)

@@ -8,6 +8,7 @@
 #include "core/repo/layout.h"
 #include "core/repo/wal_archive.h"
 #include "pg/boundary.h"
+#include "pg/demand.h"
 #include "pg/guc.h"
 #include "pg/lease.h"
 #include "pg/repositories.h"
@@ -234,6 +235,10 @@ Result<Datum> Check(FunctionCallInfo fcinfo) {
   status = CheckSynchronous(&detail);
   rows.Add("synchronous", status, detail);
   rows.Add("in-place restore", CheckServerCanExchange(), "the data directory can be exchanged");
+  const Status demand = CheckDemandLoading();
+  rows.Add("demand loading", Status::Ok(),
+           demand.ok() ? "restored directories are served before all of them is laid out"
+                       : "restored directories are laid out whole: " + demand.message());
   Result<Session> session = OpenSession();
   rows.Add("repository", session.ok() ? Status::Ok() : session.status(),
            session.ok() ? session->repo->Describe() : "");

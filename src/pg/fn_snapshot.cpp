@@ -1,10 +1,13 @@
 // pitr_create_snapshot, pitr_delete_snapshot, pitr_keep_snapshot, pitr_verify.
+#include "core/demand/folder.h"
 #include "core/plan/restore_plan.h"
 #include "core/repo/catalogue.h"
 #include "core/repo/layout.h"
 #include "pg/boundary.h"
 #include "pg/branch_rows.h"
+#include "pg/completion.h"
 #include "pg/operation.h"
+#include "pg/server_facts.h"
 #include "pg/session.h"
 #include "pg/postgres_headers.h"
 
@@ -107,6 +110,25 @@ Result<std::uint64_t> RemoveSnapshot(Repository* repo, const SnapshotId& id) {
   return freed;
 }
 
+// A directory that was laid out from a snapshot reads its packs until it is complete; the live one, and those of undo branches.
+Status CheckNotNeeded(const Session& session, const SnapshotId& id) {
+  for (const Branch& branch : session.branches.branches) {
+    const bool is_self = branch.id == session.identity.branch_id;
+    if (!is_self && !branch.directory) continue;
+    PITR_ASSIGN_OR_RETURN(const demand::FolderSummary missing,
+                          demand::ReadFolder(is_self ? DataDirectory() : *branch.directory));
+    const std::string prefix = layout::PacksPrefix(id);
+    const auto first = missing.packs.lower_bound(prefix);
+    const bool reads_packs = first != missing.packs.end() && first->starts_with(prefix);
+    if (!missing.is_incomplete || (missing.snapshot != id && !reads_packs)) continue;
+    return Status(Code::kInUse, "the directory of branch \"" + branch.name +
+                                    "\" is still being loaded from snapshot \"" + id + "\"")
+        .WithHint(is_self ? "Wait with SELECT * FROM pitr_complete_branch()."
+                          : "Delete that branch first, or go back to it and let it complete.");
+  }
+  return Status::Ok();
+}
+
 Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name) {
   PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
   PITR_ASSIGN_OR_RETURN(const ManifestHead head, FindSnapshot(session.repo.get(), name));
@@ -117,11 +139,12 @@ Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name) {
         .WithHint("Let go of it with pitr_keep_snapshot(" + Quoted(name) + ", false).");
   }
   for (const OperationSlot& slot : AllOperations()) {
-    if (slot.finished_at == 0) {
+    if (slot.finished_at == 0 && slot.kind != std::string_view(kCompletion)) {
       return Status(Code::kInUse,
                     "operation \"" + std::string(slot.id) + "\" may be reading the snapshot");
     }
   }
+  PITR_RETURN_IF_ERROR(CheckNotNeeded(session, id));
   // Said before it is done: a replica that is away now will have the manifest when it comes back, and learns from this that it is no loss.
   PITR_RETURN_IF_ERROR(
       SetFlag(session.repo.get(), id, "deleted_at", Json(SystemClock().Now().micros)));

@@ -38,7 +38,16 @@ constinit int log_operations = 0;
 constinit int tail_interval = 0;
 constinit int heartbeat_interval = 0;
 constinit int lease_timeout = 0;
+constinit int demand_load = 0;
+constinit int fill_rate = 0;
 constinit bool synchronous = false;
+
+constexpr int kDemandOff = 0, kDemandAuto = 1;
+constexpr config_enum_entry kDemandLoadNames[] = {
+    {"auto", kDemandAuto, false},
+    {"off", kDemandOff, false},
+    {nullptr, 0, false},
+};
 
 constexpr config_enum_entry kLogOperationsNames[] = {
     {"none", static_cast<int>(LogOperations::kNone), false},
@@ -243,6 +252,10 @@ int LeaseTimeoutSetting() { return lease_timeout; }
 
 bool SynchronousSetting() { return synchronous; }
 
+bool DemandLoadSetting() { return demand_load == kDemandAuto; }
+
+int FillRateSetting() { return fill_rate; }
+
 bool HasRepositorySetting() { return repository != nullptr && repository[0] != '\0'; }
 
 void DefineSettings(bool preloaded) {
@@ -261,12 +274,19 @@ void DefineSettings(bool preloaded) {
              &branch_directory, preloaded ? PGC_POSTMASTER : PGC_SIGHUP, CheckBranchDirectoryHook);
   DefineInteger("pitr.compression_level", "Compression of WAL; 0: none.", &compression_level, 3, 0,
                 19);
+  DefineCustomEnumVariable(
+      "pitr.demand_load", "Whether a restored directory is served before all of it is laid out.",
+      "auto: where it can be; what is missing is loaded when it is read, and in the background.",
+      &demand_load, kDemandOff, kDemandLoadNames, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
   DefineText("pitr.encryption_key_command", "Command that prints the keys of the repository.",
              "Run by /bin/sh in each process that opens the repository.", &encryption_key_command,
              PGC_SIGHUP, nullptr, GUC_SUPERUSER_ONLY);
   DefineText("pitr.encryption_key_file",
              "File with the keys of the repository; only the server's user may read it.", nullptr,
              &encryption_key_file, PGC_SIGHUP, CheckKeyFileHook, GUC_SUPERUSER_ONLY);
+  DefineInteger("pitr.fill_rate",
+                "How fast a restored directory is completed in the background; 0: no limit.",
+                &fill_rate, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_KB);
   DefineInteger("pitr.heartbeat_interval",
                 "How long an idle server goes without a commit before one is made; 0: for ever.",
                 &heartbeat_interval, 0, 0, kSecondsPerDay, PGC_SIGHUP, GUC_UNIT_S);

@@ -43,6 +43,8 @@ int TailIntervalSetting();       // ms
 int HeartbeatIntervalSetting();  // s
 int LeaseTimeoutSetting();       // s
 bool SynchronousSetting();
+bool DemandLoadSetting();
+int FillRateSetting();  // kB a second; 0: no limit
 // pitr.repository is not empty; allocates nothing.
 bool HasRepositorySetting();
 

@@ -14,6 +14,8 @@
 #include "core/repo/records.h"
 #include "pg/boundary.h"
 #include "pg/branch_directory.h"
+#include "pg/completion.h"
+#include "pg/demand.h"
 #include "pg/finish_exchange.h"
 #include "pg/guc.h"
 #include "pg/interrupts.h"
@@ -115,7 +117,7 @@ Status SweepDirectories(Repository* repo, const BranchSet& branches) {
   Result<std::vector<std::string>> names = ListDirectory(directory);
   if (!names.ok() || !IsOurBranchDirectory(directory)) return Status::Ok();
   for (const OperationSlot& slot : AllOperations()) {
-    if (slot.finished_at == 0) return Status::Ok();
+    if (slot.finished_at == 0 && slot.kind != std::string_view(kCompletion)) return Status::Ok();
   }
   PITR_ASSIGN_OR_RETURN(const std::string data, RealDataDirectory());
   if (PathExists(IntentPath(data))) return Status::Ok();
@@ -157,7 +159,10 @@ bool ArchivingIsOurs() {
 // A branch that has no snapshot on its line cannot be restored at all: the first one is taken without being asked for.
 Status TakeFirstSnapshot(Repository* repo, const BranchSet& branches, const Identity& identity) {
   const std::int64_t now = SystemClock().Now().micros;
-  if (now < next_snapshot_try || !ArchivingIsOurs() || InRecovery()) return Status::Ok();
+  if (now < next_snapshot_try || !ArchivingIsOurs() || InRecovery() ||
+      IncompleteDirectory() != nullptr) {
+    return Status::Ok();
+  }
   next_snapshot_try = now + 10 * kSecond;
   PITR_ASSIGN_OR_RETURN(const std::vector<ManifestHead> snapshots, ListSnapshots(repo, nullptr));
   PITR_ASSIGN_OR_RETURN(const std::vector<const Branch*> line,
@@ -206,6 +211,7 @@ Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* siz
     GetShared()->operations.launcher_pid = MyProcPid;
   }
   PITR_RETURN_IF_ERROR(FinishExchange(repo, identity));
+  PITR_RETURN_IF_ERROR(KeepCompleting(repo, identity));
   ServeShipRequest();
   sizer->Tick();
   const std::int64_t now = SystemClock().Now().micros;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/base/cancel.h"
+#include "pg/demand.h"
 #include "pg/exchange.h"
 #include "pg/guc.h"
 #include "pg/interrupts.h"
@@ -25,7 +26,7 @@ bool IsStagingServer() {
 
 extern "C" {
 
-PITR_MODULE_MAGIC("pitr_ext", "0.2.0");
+PITR_MODULE_MAGIC("pitr_ext", "0.3.0");
 
 PGDLLEXPORT void _PG_init(void);
 
@@ -33,7 +34,12 @@ void _PG_init(void) {
   const bool preloaded = process_shared_preload_libraries_in_progress;
   pitr::pg::DefineSettings(preloaded);
   pitr::SetProcessCancel(&pitr::pg::ServerCancel());
-  if (!preloaded || IsStagingServer()) {
+  if (!preloaded) {
+    return;
+  }
+  // A staging server may stand on an incomplete directory as well.
+  pitr::pg::DemandInit();
+  if (IsStagingServer()) {
     return;
   }
   pitr::pg::ShmemInit();

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "pg/boundary.h"
+#include "pg/completion.h"
 #include "pg/error_map.h"
 #include "pg/exchange_worker.h"
 #include "pg/guc.h"
@@ -64,6 +65,11 @@ struct SlotOutcome {
   std::string busy_id, busy_kind;
 };
 
+// Completion goes on beside the others.
+bool AreInEachOthersWay(const char* running, const std::string& wanted) {
+  return (running == std::string_view(kCompletion)) == (wanted == kCompletion);
+}
+
 SlotOutcome TakeSlot(const NewOperation& operation, const std::string& id,
                      const std::string& request) {
   const std::int64_t now = SystemClock().Now().micros;
@@ -71,7 +77,8 @@ SlotOutcome TakeSlot(const NewOperation& operation, const std::string& id,
   const LockedSlots locked;
   OperationSlot* slots = locked.slots();
   for (int i = 0; i < kOperationSlots; i++) {
-    if (slots[i].state != OperationState::kFree && !IsOver(slots[i])) {
+    if (slots[i].state != OperationState::kFree && !IsOver(slots[i]) &&
+        AreInEachOthersWay(slots[i].kind, operation.kind)) {
       outcome.slot = -1;
       outcome.busy_id = slots[i].id;
       outcome.busy_kind = slots[i].kind;
@@ -192,7 +199,9 @@ Result<bool> RequestCancel(const std::string& id) {
     const int i = FindSlot(locked.slots(), id);
     if (i < 0) return Status(Code::kNotFound, "operation \"" + id + "\" is not running");
     OperationSlot& slot = locked.slots()[i];
-    if (IsOver(slot) || slot.state == OperationState::kExchanging) return false;
+    // A completion would only be begun again: pitr.fill_rate is how it is slowed.
+    const bool is_completion = slot.kind == std::string_view(kCompletion);
+    if (IsOver(slot) || slot.state == OperationState::kExchanging || is_completion) return false;
     slot.cancel = true;
     worker = slot.worker_pid;
   }

@@ -14,7 +14,7 @@
 namespace pitr::pg {
 
 struct NewOperation {
-  std::string kind;  // snapshot, restore, undo, verify
+  std::string kind;  // snapshot, restore, undo, verify, complete
   std::string branch, branch_id;
   Json request;
   bool wait = true;

@@ -5,6 +5,7 @@
 #include "core/repo/branches.h"
 #include "core/repo/records.h"
 #include "pg/boundary.h"
+#include "pg/demand.h"
 #include "pg/exchange_worker.h"
 #include "pg/guc.h"
 #include "pg/log.h"
@@ -67,6 +68,7 @@ Result<Json> BuildJob(const OperationContext& context, const RestoreRequest& req
   job["read_ahead_bytes"] = static_cast<std::int64_t>(settings.wal_read_ahead_kb) * 1024;
   job["recovery_settings"] = settings.recovery_settings;
   job["preload_libraries"] = PreloadLibraries(plan);
+  if (CheckDemandLoading().ok()) job["demand_load"]["library"] = PreloadName();
   job["keep_passwords"] = request.keep_passwords;
   job["tablespaces"] = Json::object();
   return job;

@@ -4,6 +4,7 @@
 #include "core/repo/wal_archive.h"
 #include "pg/backup_session.h"
 #include "pg/boundary.h"
+#include "pg/demand.h"
 #include "pg/guc.h"
 #include "pg/lease.h"
 #include "pg/operation_kinds.h"
@@ -97,6 +98,8 @@ Json SnapshotJob(const OperationContext& context, const Json& request, const std
 }  // namespace
 
 Result<Json> RunSnapshot(const OperationContext& context) {
+  // The child reads files by itself and would find holes.
+  PITR_RETURN_IF_ERROR(RequireCompleteDirectory("a snapshot"));
   const Json request = context.operation->Request();
   PITR_ASSIGN_OR_RETURN(const std::string id, NewSnapshotId(SystemClock().Now().micros / 1000000));
   const bool standby = InRecovery();

@@ -23,7 +23,7 @@ struct OperationSlot {
   // kRunning on the worker writes; the caller (or, when nobody waits, the worker's end) frees the slot.
   OperationState state;
   char id[64];
-  char kind[16];         // snapshot, restore, undo, verify
+  char kind[16];         // snapshot, restore, undo, verify, complete
   char branch[260 * 4];  // name, for messages
   char branch_id[64];
   char phase[32];

@@ -5,6 +5,7 @@
 #include "core/repo/repository.h"
 #include "core/store/member_ledger.h"
 #include "pg/boundary.h"
+#include "pg/completion.h"
 #include "pg/guc.h"
 #include "pg/identity.h"
 #include "pg/lease.h"
@@ -51,7 +52,23 @@ Result<Json> RunKind(const std::string& kind, const OperationContext& context) {
   return Status(Code::kInternal, "unknown kind of operation \"" + kind + "\"");
 }
 
+// Of a completion only the end is recorded: it is begun anew by each life of the server.
+Status RecordCompletion(const RunningOperation& operation) {
+  PITR_ASSIGN_OR_RETURN(const std::unique_ptr<Repository> repo,
+                        Repository::OpenAddress(CurrentSettings().repository, false));
+  OperationRecord record = RecordOfSlot(operation.Copy());
+  record.state = "done";
+  record.finished_at = SystemClock().Now();
+  return AppendOperation(repo.get(), record);
+}
+
 Result<Json> RunSlot(RunningOperation* operation) {
+  if (operation->Copy().kind == std::string_view(kCompletion)) {
+    PITR_ASSIGN_OR_RETURN(Json completed, RunCompletion(operation));
+    const Status recorded = RecordCompletion(*operation);
+    if (!recorded.ok()) LogStatus(WARNING, "could not record the end of a completion", recorded);
+    return completed;
+  }
   PITR_ASSIGN_OR_RETURN(const std::unique_ptr<Repository> repo,
                         Repository::OpenAddress(CurrentSettings().repository, false));
   PITR_ASSIGN_OR_RETURN(const Identity identity, EnsureIdentity(repo.get()));

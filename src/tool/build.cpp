@@ -11,8 +11,10 @@
 
 #include "core/base/fault.h"
 #include "core/base/file.h"
+#include "core/demand/folder.h"
 #include "core/plan/line_history.h"
 #include "core/repo/repository.h"
+#include "core/store/address_list.h"
 #include "core/work/control_file.h"
 #include "core/work/lay_out.h"
 #include "tool/durability.h"
@@ -70,6 +72,21 @@ std::vector<std::string> SuperuserCandidates(const std::string& today) {
   return names;
 }
 
+// The folders that hold the packs as they are; none when the nearest repository is no folder, or encrypted.
+std::vector<std::string> PlainFolders(const Repository& repo, const std::string& address) {
+  std::vector<std::string> folders;
+  const auto addresses = ParseStoreAddresses(address);
+  if (repo.is_encrypted() || !addresses.ok() || !addresses->front().address.starts_with('/')) {
+    return folders;
+  }
+  for (const StoreAddress& each : *addresses) {
+    if (each.address.starts_with('/')) {
+      folders.push_back(each.address);
+    }
+  }
+  return folders;
+}
+
 class Build {
  public:
   Build(const BuildRequest& request, BuildClient* client, const CancelToken& cancel)
@@ -93,6 +110,7 @@ class Build {
   std::unique_ptr<Repository> repo_;
   Manifest manifest_;
   std::vector<SegmentId> segments_;
+  bool is_incomplete_ = false;
 };
 
 Status Build::LayOut() {
@@ -103,8 +121,12 @@ Status Build::LayOut() {
   options.directory = request_.directory;
   options.workers = request_.workers;
   options.tablespaces = request_.tablespaces;
+  if (!request_.demand_library.empty()) {
+    options.demand_places = PlainFolders(*repo_, request_.repository.address);
+  }
   OnePhase progress(client_->progress());
   PITR_RETURN_IF_ERROR(LayOutDirectory(repo_.get(), manifest_, options, &progress, &cancel_));
+  is_incomplete_ = PathExists(JoinPath(request_.directory, demand::kFolder));
   PITR_RETURN_IF_ERROR(MakeDirectories(StagingFile(request_.directory, "spool")));
   // The identity of the past, if the snapshot had it, is the one of another line.
   return PublishFile(StagingFile(request_.directory, "identity.json"), AsBytes(request_.identity),
@@ -195,6 +217,7 @@ Status Build::Recover() {
   config.timeline = request_.timeline;
   config.settings = Maximum(request_.settings, manifest_.control);
   config.preload_libraries = request_.preload_libraries;
+  config.demand_library = is_incomplete_ ? request_.demand_library : "";
   config.recovery_settings = request_.recovery_settings;
 
   PITR_FAULT("build.start_staging");
@@ -217,7 +240,7 @@ Status Build::Configure() {
     PITR_RETURN_IF_ERROR(TakeOverLiveFiles(*request_.live, request_.directory));
     PITR_FAULT("build.before_second_start");
     const TrialRequest trial = {request_.directory, request_.bin_directory,
-                                request_.socket_directory, request_.port, false};
+                                request_.socket_directory, request_.port, is_incomplete_};
     PITR_RETURN_IF_ERROR(TryLiveSettings(*request_.live, trial, cancel_));
   } else if (PathExists(PastAutoConf(request_.directory))) {
     const std::string past = PastAutoConf(request_.directory);
@@ -241,6 +264,9 @@ Status Build::Run() {
   PITR_FAULT("build.before_sync");
   client_->progress()->Phase("sync");
   PITR_RETURN_IF_ERROR(file_systems.Sync());
+  PITR_ASSIGN_OR_RETURN(const demand::FolderSummary missing,
+                        demand::ReadFolder(request_.directory));
+  result.incomplete_bytes = missing.absent_bytes;
   PITR_FAULT("build.done");
   return cancel_.IsCancelled() ? Status(Code::kCancelled, "cancelled") : Status::Ok();
 }

@@ -36,6 +36,8 @@ struct BuildRequest {
   int workers = 2;
   std::uint64_t read_ahead_bytes = 0;
   std::string recovery_settings, preload_libraries;
+  // Our library as servers preload it: relation files are loaded when they are read, where the repository allows it. Empty: all is laid out.
+  std::string demand_library;
   std::map<std::string, std::string> tablespaces;
   // What today gives.
   std::string superuser;  // name of the bootstrap superuser, may be empty
@@ -48,6 +50,7 @@ struct BuildResult {
   TimelineId timeline = 0;
   RoleOutcome roles;
   std::vector<std::string> prepared_transactions;
+  std::uint64_t incomplete_bytes = 0;  // still to be loaded
 };
 
 // Who wants the directory. Called from the building thread, Progress also from others.

@@ -66,6 +66,9 @@ Status ParseMeans(const Json& job, BuildRequest* request) {
   request->recovery_settings = settings.value_or("");
   request->preload_libraries = preload.value_or("");
   request->superuser = superuser.value_or("");
+  if (const Json* demand = JsonObject(job, "demand_load")) {
+    PITR_ASSIGN_OR_RETURN(request->demand_library, JsonText(*demand, "library"));
+  }
   if (const Json* tablespaces = JsonObject(job, "tablespaces")) {
     for (const auto& [oid, target] : tablespaces->items()) {
       if (!target.is_string()) {
@@ -119,6 +122,7 @@ Json BuiltLine(const BuildResult& result) {
   built["roles_gone"] = result.roles.gone;
   built["roles_disabled"] = result.roles.disabled;
   built["prepared_transactions"] = result.prepared_transactions;
+  built["incomplete_bytes"] = result.incomplete_bytes;
   return line;
 }
 

@@ -143,7 +143,8 @@ void AddSpeed(const RecoveryConfig& config, std::vector<Setting>* settings) {
       settings->end(),
       {
           // The directory is made again when the machine dies; at the end its file systems are synced as a whole (internals 10).
-          {"fsync", "off"},
+          // Of an incomplete one the map of what has come must follow, and it follows fsync (internals 2).
+          {"fsync", config.demand_library.empty() ? "off" : "on"},
           {"synchronous_commit", "off"},
           // Restartpoints only bound the restored WAL that lies in pg_wal: 8 GiB at most, 8 segments where those are large.
           {"checkpoint_timeout", "1d"},
@@ -153,10 +154,32 @@ void AddSpeed(const RecoveryConfig& config, std::vector<Setting>* settings) {
       });
 }
 
+std::string PreloadList(const RecoveryConfig& config) {
+  if (config.demand_library.empty() ||
+      config.preload_libraries.find(config.demand_library) != std::string::npos) {
+    return config.preload_libraries;
+  }
+  return config.demand_library +
+         (config.preload_libraries.empty() ? "" : ", " + config.preload_libraries);
+}
+
+// What the user's settings must not change under an incomplete directory: last of all.
+void AddDemand(const RecoveryConfig& config, std::vector<Setting>* settings) {
+  if (config.demand_library.empty()) {
+    return;
+  }
+  settings->push_back({"fsync", "on"});
+  if (config.server_major >= 18) {
+    settings->push_back(
+        {"io_method",
+         "sync"});  // its own reads of missing pages would stand in three workers' line (internals 26)
+  }
+}
+
 void AddQuiet(const RecoveryConfig& config, std::vector<Setting>* settings) {
   settings->insert(settings->end(), {
                                         {"ssl", "off"},
-                                        {"shared_preload_libraries", config.preload_libraries},
+                                        {"shared_preload_libraries", PreloadList(config)},
                                         {"session_preload_libraries", ""},
                                         {"local_preload_libraries", ""},
                                         // The end of the log is shown to people and searched by us.
@@ -229,6 +252,7 @@ Result<std::string> RecoveryConfigText(const RecoveryConfig& config,
       ignored->push_back(setting.first);
     }
   }
+  AddDemand(config, &settings);
   return "# Generated; the server that recovers this directory ends with its build.\n" +
          FileText(settings);
 }

@@ -28,6 +28,8 @@ struct RecoveryConfig {
   TimelineId timeline = 0;
   ControlSettings settings;  // at least these (internals 6)
   std::string preload_libraries;
+  std::string
+      demand_library;  // ours, when the directory is incomplete: then the server must load pages, and fsync (internals 2c)
   std::string recovery_settings;  // "name=value; …", from the user
 };
 

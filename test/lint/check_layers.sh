@@ -14,7 +14,8 @@ allowed() { # LAYER ; regular expression over what stands between the quotes
     core/wal)   echo 'core/(base|types|wal)/|core/codec/compress\.h$' ;;
     core/repo)  echo 'core/(base|types|codec|wal|repo)/|core/store/(store|abilities|address_list|copy_object|member_ledger|mirrored_store|open_mirror)\.h$' ;;
     core/plan)  echo 'core/(base|types|wal|repo|plan)/' ;;
-    core/work)  echo 'core/(base|types|codec|wal|repo|plan|work)/|core/store/(store|abilities)\.h$' ;;
+    core/demand) echo 'core/(base|demand)/|core/codec/compress\.h$' ;;
+    core/work)  echo 'core/(base|types|codec|wal|repo|plan|demand|work)/|core/store/(store|abilities)\.h$' ;;
     tool)       echo 'core/|tool/' ;;
     pg)         echo 'core/|pg/' ;;
   esac

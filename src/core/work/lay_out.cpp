@@ -17,6 +17,7 @@
 #include "core/base/fault.h"
 #include "core/base/file.h"
 #include "core/repo/layout.h"
+#include "core/work/lay_out_demand.h"
 #include "core/work/pack_reader.h"
 #include "core/work/pack_writer.h"
 #include "core/work/thread_pool.h"
@@ -92,6 +93,7 @@ class LayOut {
   Status MakeTree() const;
   Status MakeFiles() const;
   Status MakeFile(const ManifestFile& file) const;
+  bool IsLater(std::size_t file) const { return !later_.empty() && later_[file]; }
   void FindPlaces();
   static void BeginWriteBack(OpenFile* open);
   static void Written(OpenFile* open, const Extent& extent);
@@ -109,6 +111,7 @@ class LayOut {
   std::vector<Place> places_;               // grouped by frame
   std::vector<std::uint64_t> first_place_;  // of each frame, and one past the last
   std::vector<OpenFile> open_;              // by worker
+  std::vector<bool> later_;                 // by file, for demand loading; empty: none
 };
 
 const std::string* LayOut::TargetOf(const ManifestFile& link) const {
@@ -195,7 +198,8 @@ void LayOut::FindPlaces() {
   const auto each = [&](const auto& visit) {
     for (std::uint32_t f = 0; f < manifest_.files.size(); f++) {
       const ManifestFile& file = manifest_.files[f];
-      for (std::uint32_t e = 0; e < file.extents.size() && file.path != kControlPath; e++) {
+      const bool is_wanted = file.path != kControlPath && !IsLater(f);
+      for (std::uint32_t e = 0; is_wanted && e < file.extents.size(); e++) {
         visit(file.extents[e].frame, Place{f, e});
       }
     }
@@ -298,7 +302,8 @@ Status LayOut::WriteLabels() const {
   if (!map.empty()) {
     PITR_RETURN_IF_ERROR(write("tablespace_map", map));
   }
-  return write("backup_label", manifest_.backup_label);
+  return later_.empty() ? write("backup_label", manifest_.backup_label)
+                        : Status::Ok();  // it waits beside what is missing
 }
 
 // The few files that their owner could not write (keys, 0400).
@@ -316,6 +321,9 @@ Status LayOut::Run() {
   PITR_RETURN_IF_ERROR(CheckTablespaces());
   PITR_RETURN_IF_ERROR(MakeTree());
   PITR_RETURN_IF_ERROR(MakeFiles());
+  if (!options_.demand_places.empty()) {
+    later_ = FilesToLoadLater(manifest_);
+  }
   FindPlaces();
   std::vector<std::uint32_t> wanted;
   std::uint64_t bytes = 0;
@@ -337,6 +345,10 @@ Status LayOut::Run() {
   open_.clear();
   PITR_RETURN_IF_ERROR(WriteLabels());
   PITR_RETURN_IF_ERROR(RestrictModes());
+  if (!later_.empty()) {
+    PITR_RETURN_IF_ERROR(
+        NoteMissing(manifest_, later_, options_.demand_places, options_.directory));
+  }
   PITR_RETURN_IF_ERROR(WriteControlFile());
   PITR_FAULT("build.lay_out.done");
   return Status::Ok();

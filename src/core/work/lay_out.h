@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "core/base/cancel.h"
 #include "core/repo/manifest.h"
@@ -17,10 +18,18 @@ struct LayOutOptions {
   // <oid> or pg_tblspc/<oid> -> new target directory, absolute; made, or empty. A tablespace of the manifest that is not
   // named here is kInvalidArgument.
   std::map<std::string, std::string> tablespaces;
+  // Demand loading: folders of repositories that hold the packs. Relation files of more than kLeastDemandPages pages become sparse files
+  // of their full size, to be loaded later by whoever reads them (demand/directory.h). Empty: everything is laid out.
+  std::vector<std::string> demand_places;
 };
+
+// Smaller files are laid out at once: there may be very many of them, and a page of each is read early.
+inline constexpr std::uint32_t kLeastDemandPages = 8;
 
 // Also writes backup_label (and tablespace_map with the new targets) from the manifest. Not fsynced: a directory that
 // can be made again is synced once, later, by whoever needs it durable.
+// With demand loading the folder that says what is missing, and the marker in backup_label's place that keeps other servers away, are
+// durable before pg_control is there.
 // On error or cancel the directory is left for the caller to remove.
 Status LayOutDirectory(Repository* repo, const Manifest& manifest, const LayOutOptions& options,
                        Progress* progress, const CancelToken* cancel);

@@ -1,0 +1,50 @@
+// The C library's calls as a server's main program makes them, when its data directory is incomplete: the same functions, but what a
+// relation file lacks is loaded before it is read. The library puts them in the place of the real ones (pg/redirect.h); each begins
+// with one look at a pointer, which is null in a server on a plain directory.
+//
+// They keep errno as the real ones do, allocate nothing but at the first open of a relation file, and call nothing of the server.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <cstdio>
+
+#include "core/demand/directory.h"
+
+namespace pitr::demand {
+
+// What calls are about from here on; nullptr: everything passes through. `name` and `real_name`: paths under which the directory is
+// called, absolute, without a slash at the end. REQUIRES: one thread, no relation file open.
+void UseDirectory(const Directory* directory, const char* name, const char* real_name);
+const Directory* UsedDirectory() noexcept;
+// The server's own switch: while it says false the server makes no fsync, and the durable map is made up to date before each write of
+// the control file instead (internals 2c).
+void WatchFsyncSetting(const bool* is_on) noexcept;
+
+// Relative to the data directory, without "./": nullptr when the path leads elsewhere.
+const char* PathInDirectory(const char* path) noexcept;
+
+// Named after the calls that they stand for.
+namespace calls {
+int Open(const char* path, int flags, ...);
+int Close(int fd);
+ssize_t Read(int fd, void* buffer, std::size_t size);
+ssize_t ReadChecked(int fd, void* buffer, std::size_t size, std::size_t buffer_size);
+ssize_t Write(int fd, const void* buffer, std::size_t size);
+ssize_t Pread(int fd, void* buffer, std::size_t size, off_t offset);
+ssize_t Preadv(int fd, const struct iovec* parts, int count, off_t offset);
+ssize_t Pwrite(int fd, const void* buffer, std::size_t size, off_t offset);
+ssize_t Pwritev(int fd, const struct iovec* parts, int count, off_t offset);
+int Ftruncate(int fd, off_t size);
+int Truncate(const char* path, off_t size);
+ssize_t CopyFileRange(int from, off_t* from_offset, int to, off_t* to_offset, std::size_t size,
+                      unsigned flags);
+int Fsync(int fd);
+int Unlink(const char* path);
+int Rename(const char* from, const char* to);
+std::FILE* Fopen(const char* path, const char* mode);
+}  // namespace calls
+
+}  // namespace pitr::demand

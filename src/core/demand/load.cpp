@@ -1,0 +1,306 @@
+// The part of Directory that runs in a server's processes.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+
+#include "core/base/fault.h"
+#include "core/base/hash.h"
+#include "core/codec/compress.h"
+#include "core/demand/directory.h"
+
+namespace pitr::demand {
+
+namespace {
+
+constexpr std::uint32_t kNoFrame = ~std::uint32_t{0};
+
+// Memory of one thread; a server's process has one.
+struct Scratch {
+  std::uint8_t* packed = nullptr;  // kMaxPackedBytes
+  std::uint8_t* plain = nullptr;   // kMaxFrameBytes, of `frame`
+  std::uint64_t* words = nullptr;  // of the largest file
+  std::uint64_t owner = 0;         // generation of the directory
+  std::uint32_t frame = kNoFrame;
+  std::size_t size = 0;
+  FetchFailure failure = {};
+  bool has_failed = false;
+};
+thread_local constinit Scratch scratch;
+
+std::uint32_t Clip(std::uint64_t page, const FileEntry& file) {
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(page, file.pages));
+}
+
+int Failed(int error) {
+  scratch.has_failed = true;
+  return error;
+}
+
+bool WritePages(int fd, const std::uint8_t* bytes, std::size_t size, std::uint64_t offset) {
+  while (size > 0) {
+    const ssize_t got = ::pwrite(fd, bytes, size, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      if (got == 0) errno = ENOSPC;
+      return false;
+    }
+    bytes += got;
+    size -= static_cast<std::size_t>(got);
+    offset += static_cast<std::uint64_t>(got);
+  }
+  return true;
+}
+
+}  // namespace
+
+FetchFailure* Directory::LastFailure() noexcept { return &scratch.failure; }
+bool Directory::HasFailure() noexcept { return scratch.has_failed; }
+void Directory::ForgetFailure() noexcept { scratch.has_failed = false; }
+int Directory::errno_or_eio() noexcept { return errno != 0 ? errno : EIO; }
+
+int Directory::Reserve() const noexcept {
+  std::uint32_t most = 0;
+  if (scratch.owner == generation_) {
+    return 0;
+  }
+  for (const FileEntry& file : index_.files()) {
+    most = std::max(most, file.pages);
+  }
+  if (scratch.packed != nullptr) {
+    ::munmap(scratch.packed, scratch.size);
+    scratch.packed = nullptr;
+    scratch.owner = 0;
+  }
+  constexpr std::size_t kPacked = (kMaxPackedBytes + 4095) & ~4095U;
+  scratch.size = kPacked + kMaxFrameBytes + (most + 63) / 64 * sizeof(std::uint64_t);
+  void* memory =
+      ::mmap(nullptr, scratch.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    return ENOMEM;
+  }
+  scratch.packed = static_cast<std::uint8_t*>(memory);
+  scratch.plain = scratch.packed + kPacked;
+  scratch.words = reinterpret_cast<std::uint64_t*>(scratch.plain + kMaxFrameBytes);
+  scratch.frame = kNoFrame;
+  scratch.owner = generation_;
+  // The decompressor makes its context at its first use.
+  const std::uint8_t nothing = 0;
+  std::uint8_t out = 0;
+  (void)DecompressBlock({&nothing, 1}, false, &out, 1);
+  return 0;
+}
+
+int Directory::Decode(std::uint32_t frame) const noexcept {
+  if (scratch.frame == frame) {
+    return 0;
+  }
+  const FrameEntry& entry = index_.frames()[frame];
+  scratch.frame = kNoFrame;
+  for (std::uint32_t place = 0; place < source_->places(index_); place++) {
+    if (!source_->Read(index_, frame, place, scratch.packed, &scratch.failure)) {
+      continue;
+    }
+    bool is_good = false;
+    try {
+      is_good = DecompressBlock({scratch.packed, entry.packed_size}, entry.is_stored != 0,
+                                scratch.plain, entry.plain_size)
+                    .ok() &&
+                Xxh3({scratch.plain, entry.plain_size}) == entry.hash;
+    } catch (const std::exception&) {  // no memory for the text of an error
+    }
+    if (is_good) {
+      scratch.frame = frame;
+      return 0;
+    }
+    Say(&scratch.failure,
+        "the frame at offset %llu of pack \"%s\" in repository \"%s\" is damaged: expected "
+        "checksum %016llx",
+        static_cast<unsigned long long>(entry.offset), index_.Chars(index_.packs()[entry.pack]),
+        index_.Chars(index_.places()[place]), static_cast<unsigned long long>(entry.hash));
+  }
+  if (source_->places(index_) == 0) {
+    Say(&scratch.failure, "no repository is known to hold the pages");
+  }
+  return Failed(EIO);
+}
+
+// Those of the run's pages that nobody has: each stretch is claimed, written and settled. Never waits.
+int Directory::WriteRun(std::uint32_t number, int fd, const Run& run) const noexcept {
+  const FileEntry& file = index_.files()[number];
+  const std::uint8_t* bytes = scratch.plain + std::size_t{run.frame_page} * kPageBytes;
+  const std::uint32_t run_end = run.page + run.pages;
+  for (std::uint32_t page = run.page; page < run_end;) {
+    if (!presence_.TryClaim(file, page)) {
+      page++;
+      continue;
+    }
+    std::uint32_t end = page + 1;
+    while (end < run_end && presence_.TryClaim(file, end)) {
+      end++;
+    }
+    (void)PITR_FAULT_PLAIN("demand.fetch.claimed");
+    const bool is_written =
+        WritePages(fd, bytes + std::size_t{page - run.page} * kPageBytes,
+                   std::size_t{end - page} * kPageBytes, std::uint64_t{page} * kPageBytes);
+    const int error = errno;
+    (void)PITR_FAULT_PLAIN("demand.fetch.written");
+    presence_.Settle(file, page, end, is_written ? kPresent : kAbsent);
+    if (!is_written) {
+      Say(&scratch.failure, "could not write pages to \"%s\": %s", index_.Chars(file.path),
+          std::strerror(error));
+      return Failed(error);
+    }
+    page = end;
+  }
+  return 0;
+}
+
+// Through a descriptor of its own: the caller's may be for reading only, or bypass the page cache (internals 24).
+int Directory::LoadFrame(std::uint32_t number, const Run& run) const noexcept {
+  if (const int error = Reserve(); error != 0) {
+    Say(&scratch.failure, "no memory to load pages with");
+    return Failed(error);
+  }
+  if (const int error = Decode(run.frame); error != 0) {
+    return error;
+  }
+  const char* path = index_.Chars(index_.files()[number].path);
+  const int fd = ::openat(directory_fd_, path, O_RDWR | O_CLOEXEC);
+  if (fd < 0) {
+    const int error = errno;
+    // Dropped a moment ago, and nothing is missing of it any more.
+    if (error == ENOENT && presence_.IsDead(number)) return 0;
+    Say(&scratch.failure, "could not open \"%s\" to load pages: %s", path, std::strerror(error));
+    return Failed(error);
+  }
+  // Increments scatter a file's pages over frames; neighbours in the same one come along.
+  const std::span<const Run> runs = index_.RunsOf(index_.files()[number]);
+  const Run* first = &run;
+  while (first != runs.data() && (first - 1)->frame == run.frame) {
+    first--;
+  }
+  int error = 0;
+  for (const Run* each = first;
+       error == 0 && each != runs.data() + runs.size() && each->frame == run.frame; each++) {
+    error = WriteRun(number, fd, *each);
+  }
+  ::close(fd);
+  return error;
+}
+
+int Directory::Load(std::uint32_t number, std::uint64_t first, std::uint64_t end) const noexcept {
+  const FileEntry& file = index_.files()[number];
+  const std::uint32_t last = Clip(end, file);
+  for (std::uint32_t page = Clip(first, file); page < last; page++) {
+    for (std::uint8_t state = presence_.State(file, page); state != kPresent;
+         state = presence_.State(file, page)) {
+      if (state == kClaimed) {
+        if (!presence_.WaitUnclaimed(file, page)) {
+          Say(&scratch.failure, "another process did not end its write to \"%s\"",
+              index_.Chars(file.path));
+          return Failed(EIO);
+        }
+        continue;
+      }
+      const Run* run = index_.FindRun(file, page);
+      if (run == nullptr) {  // in no frame: it is zero, and was present from the beginning
+        Say(&scratch.failure, "page %u of \"%s\" is in no frame", page, index_.Chars(file.path));
+        return Failed(EIO);
+      }
+      if (const int error = LoadFrame(number, *run); error != 0) {
+        return error;
+      }
+    }
+  }
+  return 0;
+}
+
+int Directory::LoadAll(std::uint32_t number) const noexcept {
+  return Load(number, 0, index_.files()[number].pages);
+}
+
+int Directory::BeginWrite(std::uint32_t number, std::uint64_t first,
+                          std::uint64_t end) const noexcept {
+  const FileEntry& file = index_.files()[number];
+  return presence_.ClaimAll(file, Clip(first, file), Clip(end, file)) ? 0 : errno_or_eio();
+}
+
+void Directory::EndWrite(std::uint32_t number, std::uint64_t first, std::uint64_t end,
+                         std::uint64_t written) const noexcept {
+  const FileEntry& file = index_.files()[number];
+  const std::uint32_t done = Clip(first + written, file);
+  presence_.Settle(file, Clip(first, file), done, kPresent);
+  presence_.Settle(file, done, Clip(end, file), kAbsent);
+}
+
+int Directory::BeginCut(std::uint32_t number, std::uint64_t page) const noexcept {
+  return BeginWrite(number, page, index_.files()[number].pages);
+}
+
+// In the durable map as well: the file may grow again without a trace in WAL, and what it has then must not be taken for missing
+// (internals 3). It need not be synced before the control file is written: until then recovery begins before the record of this cut.
+void Directory::EndCut(std::uint32_t number, std::uint64_t page, bool was_cut) const noexcept {
+  const FileEntry& file = index_.files()[number];
+  EndWrite(number, page, file.pages, was_cut ? file.pages : 0);
+  if (was_cut) {
+    (void)presence_.RecordRange(number, Clip(page, file), file.pages);
+  }
+}
+
+int Directory::Drop(std::uint32_t number) const noexcept {
+  if (presence_.IsDead(number)) {
+    return 0;
+  }
+  const FileEntry& file = index_.files()[number];
+  if (const int error = BeginWrite(number, 0, file.pages); error != 0) {
+    return error;
+  }
+  EndWrite(number, 0, file.pages, file.pages);
+  return presence_.RecordDead(number) ? 0 : errno_or_eio();
+}
+
+int Directory::Sync(std::uint32_t number, int fd) const noexcept {
+  const FileEntry& file = index_.files()[number];
+  // What is written from here on is not covered by this fsync.
+  const bool has_new =
+      !presence_.IsDead(number) && Reserve() == 0 && presence_.Snapshot(file, scratch.words);
+  if (::fsync(fd) != 0) {
+    return -1;
+  }
+  if (has_new && !presence_.Record(number, scratch.words)) {
+    return -1;
+  }
+  return 0;
+}
+
+int Directory::SyncAll() const noexcept {
+  const auto files = static_cast<std::uint32_t>(index_.files().size());
+  for (std::uint32_t number = 0; number < files; number++) {
+    if (presence_.IsFull(number)) {
+      continue;
+    }
+    if (const int error = Reserve(); error != 0) {
+      return error;
+    }
+    if (!presence_.Snapshot(index_.files()[number], scratch.words)) {
+      continue;
+    }
+    const int fd =
+        ::openat(directory_fd_, index_.Chars(index_.files()[number].path), O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+      if (errno == ENOENT && presence_.IsDead(number)) continue;
+      return errno;
+    }
+    const int error = Sync(number, fd) == 0 ? 0 : errno_or_eio();
+    ::close(fd);
+    if (error != 0) return error;
+  }
+  return SyncBits();
+}
+
+}  // namespace pitr::demand
