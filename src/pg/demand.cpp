@@ -2,8 +2,8 @@
 // held but the memory; children inherit it.
 #include "pg/demand.h"
 
+#include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -92,6 +92,9 @@ void RefuseBackupStart() {
 
 extern "C" {
 
+// Of the postmaster: what follows, a crash cycle's look at the control file among it, is not about this directory's map.
+static void ForgetDirectory(int, Datum) { demand::UseDirectory(nullptr, "", ""); }
+
 static void StartDemand() {
   if (previous_startup != nullptr) previous_startup();
   if (IsUnderPostmaster) return;
@@ -99,15 +102,22 @@ static void StartDemand() {
   const Outcome outcome = Run(OpenDirectory, &report);
   // In the postmaster an ERROR is FATAL.
   if (outcome != Outcome::kOk) Raise(outcome, report);
+  if (opened != nullptr) on_shmem_exit(ForgetDirectory, 0);
 }
 
 // A read that fails says "Input/output error"; what was behind it is known here. Of the calling session's error alone.
 static void ExplainFailure(ErrorData* error) {
   if (previous_emit_log != nullptr) previous_emit_log(error);
-  if (!demand::Directory::HasFailure() || error->elevel < ERROR) return;
+  if (error->elevel < ERROR || opened == nullptr) return;
+  const char* text = nullptr;
+  if (demand::Directory::HasFailure()) {
+    text = demand::Directory::LastFailure()->text;
+  } else if (error->saved_errno == EIO && opened->AbsentBytes() > 0) {
+    text = opened->RecentFailure();
+  }
   demand::Directory::ForgetFailure();
-  if (error->detail == nullptr && error->saved_errno != 0) {
-    error->detail = MemoryContextStrdup(ErrorContext, demand::Directory::LastFailure()->text);
+  if (text != nullptr && error->detail == nullptr && error->saved_errno != 0) {
+    error->detail = MemoryContextStrdup(ErrorContext, text);
   }
 }
 

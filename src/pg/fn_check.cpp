@@ -66,9 +66,10 @@ Status CheckSettings() {
   return Status::Ok();
 }
 
-// Launcher, tail shipper, archive workers, one operation worker and, if commits are to wait, the confirmer, beside what the server itself and others take.
+// Launcher, tail shipper, archive workers, one operation worker and, if commits are to wait, the confirmer, with demand loading the completion, beside what the server itself and others take.
 Status CheckWorkers(std::string* detail) {
-  const int wanted = CurrentSettings().archive_workers + 3 + (SynchronousSetting() ? 1 : 0);
+  const int wanted = CurrentSettings().archive_workers + 3 + (SynchronousSetting() ? 1 : 0) +
+                     (DemandLoadSetting() ? 1 : 0);
   *detail =
       std::to_string(wanted) + " of max_worker_processes = " + std::to_string(max_worker_processes);
   if (wanted + 1 <= max_worker_processes) return Status::Ok();

@@ -7,6 +7,7 @@
 #include "core/repo/manifest.h"
 #include "pg/boundary.h"
 #include "pg/branch_rows.h"
+#include "pg/demand.h"
 #include "pg/operation.h"
 #include "pg/repositories.h"
 #include "pg/server_facts.h"
@@ -315,6 +316,11 @@ Result<Datum> StatusRow(FunctionCallInfo fcinfo) {
   if (!repositories.ok()) {
     health.problem = repositories.message();
     health.hint = repositories.hint();
+  }
+  if (health.problem.empty() && IncompleteDirectory() != nullptr) {
+    health.hint =
+        "The data directory is incomplete: do not copy, rewind, upgrade or checksum it offline;"
+        " pitr_operations shows its completion.";
   }
   RowBuilder rows(fcinfo);
   rows.Bool(health.can_restore).TimeOrNull(health.window_start).TimeOrNull(health.window_end);

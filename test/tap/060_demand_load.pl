@@ -144,7 +144,13 @@ is($failed->{sqlstate}, '58030', 'without the repository a missing page is an I/
 like($failed->{text}, qr/could not read block.*DETAIL:  could not open "\Q$repository\E/s, 'that names the repository');
 is($node->safe_psql('postgres', 'SELECT 1'), 1, 'others go on');
 rename "$repository.away", $repository or die;
-is(contents($node), $then, 'all is well when it is back');
+# What nobody has read yet moves to a tablespace.
+my $place = $node->basedir . '/place';
+mkdir $place;
+$node->safe_psql('postgres', "CREATE TABLESPACE there LOCATION '$place'");
+$node->safe_psql('postgres', 'ALTER DATABASE other SET TABLESPACE there');
+is($node->safe_psql('other', 'SELECT count(*), sum(id) FROM elsewhere'), '30000|450015000', 'a database that moved to a tablespace is whole');
+is(contents($node), $then, 'all is well when the repository is back');
 
 # Completion.
 $node->safe_psql('postgres', 'ALTER SYSTEM SET pitr.fill_rate = 0');

@@ -60,10 +60,12 @@ class Directory {
   // DURABLE: the map. Before the control file is written.
   int SyncBits() const noexcept { return presence_.SyncBits() ? 0 : errno_or_eio(); }
 
-  // Of this thread.
+  // Why the last Load of this thread failed; that it did is forgotten by asking for it.
   static FetchFailure* LastFailure() noexcept;
   static bool HasFailure() noexcept;
   static void ForgetFailure() noexcept;
+  // The same of any process, within the last minute: with I/O workers (18) another one reads.
+  const char* RecentFailure() const noexcept;
 
  private:
   Directory(std::string path, FrameSource* source);
@@ -77,6 +79,7 @@ class Directory {
   int Decode(std::uint32_t frame) const noexcept;
   int WriteRun(std::uint32_t file, int fd, const Run& run) const noexcept;
   static int errno_or_eio() noexcept;
+  int Failed(int error) const noexcept;
 
   std::string path_;
   FrameSource* source_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <exception>
 
 #include "core/base/fault.h"
@@ -36,11 +37,6 @@ std::uint32_t Clip(std::uint64_t page, const FileEntry& file) {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(page, file.pages));
 }
 
-int Failed(int error) {
-  scratch.has_failed = true;
-  return error;
-}
-
 bool WritePages(int fd, const std::uint8_t* bytes, std::size_t size, std::uint64_t offset) {
   while (size > 0) {
     const ssize_t got = ::pwrite(fd, bytes, size, static_cast<off_t>(offset));
@@ -61,6 +57,23 @@ bool WritePages(int fd, const std::uint8_t* bytes, std::size_t size, std::uint64
 FetchFailure* Directory::LastFailure() noexcept { return &scratch.failure; }
 bool Directory::HasFailure() noexcept { return scratch.has_failed; }
 void Directory::ForgetFailure() noexcept { scratch.has_failed = false; }
+
+// What the thread has said becomes known to all.
+int Directory::Failed(int error) const noexcept {
+  scratch.has_failed = true;
+  SharedHead& head = presence_.head();
+  static_assert(sizeof head.failure == sizeof scratch.failure.text);
+  std::memcpy(head.failure, scratch.failure.text, sizeof head.failure - 1);
+  head.failed_at = ::time(nullptr);
+  return error;
+}
+
+const char* Directory::RecentFailure() const noexcept {
+  constexpr std::int64_t kRecent = 60;
+  const SharedHead& head = presence_.head();
+  return ::time(nullptr) - head.failed_at < kRecent ? head.failure : nullptr;
+}
+
 int Directory::errno_or_eio() noexcept { return errno != 0 ? errno : EIO; }
 
 int Directory::Reserve() const noexcept {

@@ -33,6 +33,9 @@ struct SharedHead {
   std::atomic<std::uint32_t> is_complete;  // the directory needs nothing of ours any more
   std::atomic<std::uint32_t>
       has_failed;  // a write to the durable map did: no control file may be written
+  // Why a page could not be loaded, by any process, and when. Read while it is written it may be a mix: it is for people.
+  std::atomic<std::int64_t> failed_at;  // seconds
+  char failure[768];
 };
 struct SharedFile {
   std::atomic<std::uint32_t> lock;  // of the file's part of the durable map
