@@ -5,10 +5,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include <iterator>
 
 #include "core/demand/calls.h"
 
@@ -37,24 +38,32 @@ struct Entry {
   int found;
 };
 
-constinit Entry entries[] = {
-    {"open", reinterpret_cast<void*>(calls::Open), true, nullptr, 0},
-    {"close", reinterpret_cast<void*>(calls::Close), true, nullptr, 0},
-    {"read", reinterpret_cast<void*>(calls::Read), true, nullptr, 0},
-    {"__read_chk", reinterpret_cast<void*>(calls::ReadChecked), false, nullptr, 0},
-    {"write", reinterpret_cast<void*>(calls::Write), true, nullptr, 0},
-    {"pread", reinterpret_cast<void*>(calls::Pread), true, nullptr, 0},
-    {"preadv", reinterpret_cast<void*>(calls::Preadv), false, nullptr, 0},
-    {"pwrite", reinterpret_cast<void*>(calls::Pwrite), true, nullptr, 0},
-    {"pwritev", reinterpret_cast<void*>(calls::Pwritev), true, nullptr, 0},
-    {"ftruncate", reinterpret_cast<void*>(calls::Ftruncate), true, nullptr, 0},
-    {"truncate", reinterpret_cast<void*>(calls::Truncate), true, nullptr, 0},
-    {"copy_file_range", reinterpret_cast<void*>(calls::CopyFileRange), false, nullptr, 0},
-    {"fsync", reinterpret_cast<void*>(calls::Fsync), true, nullptr, 0},
-    {"unlink", reinterpret_cast<void*>(calls::Unlink), true, nullptr, 0},
-    {"rename", reinterpret_cast<void*>(calls::Rename), true, nullptr, 0},
-    {"fopen", reinterpret_cast<void*>(calls::Fopen), true, nullptr, 0},
-};
+template <typename Function>
+Entry Make(const char* name, Function* replacement, bool is_needed) {
+  return {name, reinterpret_cast<void*>(replacement), is_needed, nullptr, 0};
+}
+
+using Entries = std::array<Entry, 16>;
+Entries MakeEntries() {
+  return {{
+      Make("open", calls::Open, true),
+      Make("close", calls::Close, true),
+      Make("read", calls::Read, true),
+      Make("__read_chk", calls::ReadChecked, false),
+      Make("write", calls::Write, true),
+      Make("pread", calls::Pread, true),
+      Make("preadv", calls::Preadv, false),
+      Make("pwrite", calls::Pwrite, true),
+      Make("pwritev", calls::Pwritev, true),
+      Make("ftruncate", calls::Ftruncate, true),
+      Make("truncate", calls::Truncate, true),
+      Make("copy_file_range", calls::CopyFileRange, false),
+      Make("fsync", calls::Fsync, true),
+      Make("unlink", calls::Unlink, true),
+      Make("rename", calls::Rename, true),
+      Make("fopen", calls::Fopen, true),
+  }};
+}
 
 // Other ways to the contents of a file or to a descriptor of one. A binary that uses one was built otherwise than those that we know.
 // posix_fallocate is not among them: what it makes lies behind the file's end, where nothing is ever missing. mmap, sync_file_range,
@@ -133,7 +142,8 @@ bool IsUnknownWay(const char* name) {
   return false;
 }
 
-bool LookAt(const Program& program, const ElfW(Rela) * relocations, std::size_t count) {
+bool LookAt(const Program& program, const ElfW(Rela) * relocations, std::size_t count,
+            Entries* entries) {
   for (std::size_t i = 0; i < count; i++) {
     const std::uint64_t type = ELF64_R_TYPE(relocations[i].r_info);
     const std::uint64_t symbol = ELF64_R_SYM(relocations[i].r_info);
@@ -146,7 +156,7 @@ bool LookAt(const Program& program, const ElfW(Rela) * relocations, std::size_t 
       std::snprintf(problem, sizeof problem, "the server uses %s()", name);
       return false;
     }
-    for (Entry& each : entries) {
+    for (Entry& each : *entries) {
       if (std::strcmp(name, each.name) != 0) continue;
       each.found += type == kAddress
                         ? 2
@@ -157,7 +167,7 @@ bool LookAt(const Program& program, const ElfW(Rela) * relocations, std::size_t 
   return true;
 }
 
-bool AreAllFoundOnce() {
+bool AreAllFoundOnce(const Entries& entries) {
   for (const Entry& entry : entries) {
     if (entry.found > 1 || (entry.is_needed && entry.found != 1)) {
       std::snprintf(problem, sizeof problem, "the server refers to %s() %s", entry.name,
@@ -183,6 +193,7 @@ bool Replace(const Program& program, const Entry& entry) {
 
 void RedirectCalls() {
   Program program;
+  Entries entries = MakeEntries();
   dl_iterate_phdr(TakeFirst, &program);
 #ifdef PITR_NO_REDIRECTION
   std::snprintf(problem, sizeof problem, "not on this kind of processor");
@@ -193,8 +204,8 @@ void RedirectCalls() {
     std::snprintf(problem, sizeof problem, "the server's program has no dynamic symbols");
     return;
   }
-  if (!LookAt(program, program.plt, program.plt_count) ||
-      !LookAt(program, program.rela, program.rela_count) || !AreAllFoundOnce()) {
+  if (!LookAt(program, program.plt, program.plt_count, &entries) ||
+      !LookAt(program, program.rela, program.rela_count, &entries) || !AreAllFoundOnce(entries)) {
     return;
   }
   for (const Entry& entry : entries) {
