@@ -55,6 +55,9 @@ struct ArchiveShared {
       failing_told;  // a bit for each code that was logged since: processes that see it differently take turns
   char failing_file[kWalNameSize];  // not empty: the failure is of that file alone
 
+  // The repository did not answer when a worker ended; 0 when one begins. Read and written without the lock.
+  std::int32_t is_store_stalled;
+
   // Files that waited when somebody looked last: decides the compression level.
   std::int64_t ready_count, ready_counted_at;
 

@@ -18,6 +18,7 @@
 #include "pg/log.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
+#include "pg/workers.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
@@ -30,7 +31,11 @@ namespace {
 
 // Enough for a segment and the rest; service managers kill after 90 s or more.
 constexpr std::int64_t kPatienceMs = 5'000;
-constexpr std::int64_t kLookMs = 1000;
+// With a repository that did not answer before either. Not zero: it may have been one of several, and not the one that counts.
+constexpr std::int64_t kNoPatienceMs = 700;
+constexpr std::int64_t kLookMs = 200;
+
+std::int64_t Patience() noexcept { return IsStoreStalled() ? kNoPatienceMs : kPatienceMs; }
 
 class LastRoundCancel final : public CancelToken {
  public:
@@ -44,8 +49,11 @@ class LastRoundCancel final : public CancelToken {
     }
     // The launcher may be away for another reason, so that the control file has the last word.
     const std::int64_t now = SystemClock().MonotonicMillis();
-    alone_since_ = alone_since_ == 0 ? now : alone_since_;
-    if (now - alone_since_ < kPatienceMs) {
+    if (alone_since_ == 0) {
+      alone_since_ = now;
+      patience_ = Patience();  // not later: what is asked for from here on may take its time
+    }
+    if (now - alone_since_ < patience_) {
       return false;
     }
     if (now - looked_at_ >= kLookMs) {
@@ -57,13 +65,13 @@ class LastRoundCancel final : public CancelToken {
   }
 
  private:
-  mutable std::int64_t alone_since_ = 0, looked_at_ = 0;
+  mutable std::int64_t alone_since_ = 0, looked_at_ = 0, patience_ = 0;
   mutable bool is_over_ = false;
 };
 
 class Deadline final : public CancelToken {
  public:
-  void Begin() { end_ = SystemClock().MonotonicMillis() + kPatienceMs; }
+  void Begin() { end_ = SystemClock().MonotonicMillis() + Patience(); }
   bool IsCancelled() const noexcept override { return SystemClock().MonotonicMillis() >= end_; }
 
  private:

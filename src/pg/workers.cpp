@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <string_view>
 
+#include "core/store/http.h"
 #include "pg/boundary.h"
 #include "pg/exchange.h"
 #include "pg/guc.h"
@@ -32,6 +33,8 @@ namespace {
 // Seconds before a worker that ended is started again; after a crash cycle the server starts it at once.
 constexpr int kRestartSeconds = 5;
 constexpr long kConfirmationPollMs = 10;
+// Without a byte: longer than a sound repository is silent.
+constexpr std::int64_t kStalledMs = 1000;
 
 // Set in the postmaster, inherited by its children.
 constinit int registered_archive_workers = 0;
@@ -160,6 +163,7 @@ void BeginWorker() {
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
   BackgroundWorkerUnblockSignals();
+  GetShared()->archive.is_store_stalled = 0;  // a word of its own, like the next
 }
 
 bool WaitInWorker(long timeout_ms) { return WaitInWorker(timeout_ms, {}); }
@@ -191,6 +195,16 @@ void WaitForConfirmation() {
 
 bool WorkerMustStop() { return ShutdownRequestPending != 0; }
 
-void EndWorker() { proc_exit(1); }
+void EndWorker() {
+  if (HasHttpStalled(kStalledMs)) {
+    GetShared()->archive.is_store_stalled = 1;
+  }
+  proc_exit(1);
+}
+
+bool IsStoreStalled() noexcept {
+  const volatile std::int32_t* stalled = &GetShared()->archive.is_store_stalled;
+  return *stalled != 0 || HasHttpStalled(kStalledMs);
+}
 
 }  // namespace pitr::pg

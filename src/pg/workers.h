@@ -40,7 +40,10 @@ bool WaitInWorker(long timeout_ms, WorkerSocket socket);
 void WaitForConfirmation();
 // SIGTERM has come: leave at once.
 bool WorkerMustStop();
-// Ends the process with status 1: after a SIGTERM that was not the server's stop the postmaster starts it again.
+// Ends the process with status 1: after a SIGTERM that was not the server's stop the postmaster starts it again. RAISES.
 [[noreturn]] void EndWorker();
+// The repository did not answer: this process's last request, or that of a worker when it ended. For the end of the archiver, which
+// outlives the workers. Never raises.
+bool IsStoreStalled() noexcept;
 
 }  // namespace pitr::pg

@@ -1,9 +1,10 @@
 # The whole way on object storage: a server that archives to Ceph's radosgw, restored in place, and restored from the bucket alone.
-# The keys show nowhere. Skipped where test/run could not start an S3 server.
+# The keys show nowhere, the whole time. Skipped where test/run could not start an S3 server.
 use strict;
 use warnings FATAL => 'all';
 use Cwd qw(abs_path);
 use FindBin;
+use IPC::Run;
 use lib $FindBin::RealBin;
 use PitrTest;
 use PostgreSQL::Test::Cluster;
@@ -33,6 +34,23 @@ $node->safe_psql('postgres', 'DELETE FROM stones WHERE id > 100');
 my $later = contents($node);
 
 is($node->safe_psql('postgres', 'SELECT item, detail FROM pitr_check() WHERE NOT ok'), '', 'pitr_check finds nothing');
+# What processes are called while they archive, copy, restore and recover: read all the time, shown below.
+my $titles_file = $node->basedir . '/titles';
+my $watcher = IPC::Run::start([ $^X, '-e', <<'PERL', $titles_file ], '>', '/dev/null');
+use strict; use warnings; use Time::HiRes qw(sleep);
+open(my $out, '>', $ARGV[0]) or die; select((select($out), $| = 1)[0]);
+my %seen;
+while (getppid() != 1)
+{
+	foreach my $file (glob '/proc/[0-9]*/cmdline')
+	{
+		open(my $handle, '<', $file) or next;
+		my $title = do { local $/; <$handle> } // next;
+		print $out "$title\n" unless $seen{$title}++ || length $title > 4000;
+	}
+	sleep 0.05;
+}
+PERL
 my $row = restore($node, "SELECT * FROM pitr_restore_branch('$lsn'::pg_lsn)");
 is($row->{outcome}, 'done', 'restored in place') or diag(explain($row));
 is(contents($node), $then, 'contents of then');
@@ -49,17 +67,28 @@ $node->safe_psql('postgres', "INSERT INTO stones VALUES (0, 'the last one'); SEL
 my $last = contents($node);
 is($node->safe_psql('postgres', 'SELECT item, detail FROM pitr_check() WHERE NOT ok'), '', 'everything is in the bucket');
 
-# The keys show nowhere.
-my $all = $node->safe_psql('postgres',
-	"SELECT string_agg(name || '=' || coalesce(setting, '') || coalesce(reset_val, ''), ' ') FROM pg_settings");
+# The keys show nowhere: settings, what is said when keys are refused, views, files, the log.
+my $wrong = $node->basedir . '/wrong.keys';
+append_to_file($wrong, slurp_file($keys) =~ s/(aws_secret_access_key = ).*/${1}$secret-and-more/r);
+chmod 0600, $wrong;
+$node->append_conf('postgresql.conf', "pitr.s3_credentials_file = '$wrong'");
+$node->reload;
+$node->safe_psql('postgres', "INSERT INTO stones VALUES (1000000, 'kept out'); SELECT pg_switch_wal()");
+my (undef, undef, $refusal) = $node->psql('postgres', '\set VERBOSITY verbose' . "\nSELECT * FROM pitr_verify()");
+like($refusal, qr/SignatureDoesNotMatch/, 'keys that are refused');
+ok(poll_until($node, "SELECT count(*) > 0 FROM pitr_errors WHERE message LIKE '%SignatureDoesNotMatch%'", 't'), 'and in the background as well');
+my (undef, $shown, $complaints) = $node->psql('postgres', join(';', 'SHOW ALL', map({ "SELECT x::text FROM $_ x" }
+	qw(pg_settings pg_file_settings pg_stat_activity pitr_status pitr_archive pitr_errors pitr_operations pitr_audit pitr_repositories))),
+	on_error_stop => 0);
+my $all = $refusal . $shown . $complaints;
+$node->append_conf('postgresql.conf', "pitr.s3_credentials_file = '$keys'");
+$node->reload;
 $all .= join '', map { slurp_file($_) } glob($node->data_dir . '/pitr/*.json'), glob(abs_path($node->data_dir) . '.pitr/*.json'), $node->logfile;
-unlike($all, qr/\Q$secret\E/, 'settings, files and log show no secret');
-my $titles = '';
-foreach my $file (glob '/proc/[0-9]*/cmdline')
-{
-	open(my $handle, '<', $file) or next;
-	$titles .= do { local $/; <$handle> } // '';
-}
+like($all, qr/\Q$wrong\E/, 'where keys are is shown');
+unlike($all, qr/\Q$secret\E/, 'settings, errors, views, files and log show no secret');
+my $titles = slurp_file($titles_file);
+$watcher->kill_kill;
+like($titles, qr/$_/, "process titles: $_ was seen") foreach qr/pitr\0.*wal-get|wal-get/, qr/postgres: .*archiver/, qr/startup recovering/;
 unlike($titles, qr/\Q$secret\E/, 'nor does a process title');
 
 # The store goes away and comes back.

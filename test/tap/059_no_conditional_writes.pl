@@ -46,6 +46,7 @@ foreach my $case ([ 'ignores', 200 ], [ 'refuses', 501 ])
 	my $node = pitr_node($name, init => { allows_streaming => 1, extra => ['--wal-segsize=1'] },
 		conf => "wal_keep_size = '1GB'\n" . settings($name));
 	pass("$name: a repository, and the first snapshot");
+	is($node->safe_psql('postgres', 'SELECT conditional_writes, reachable FROM pitr_repositories'), 'f|t', "$name: pitr_repositories says so");
 	# From here on a request with a condition would fail.
 	$proxy->rules("^PUT no_conditions 403 $always");
 	$node->safe_psql('postgres', 'CREATE TABLE stones AS SELECT g AS id FROM generate_series(1, 1000) g');
@@ -80,11 +81,22 @@ foreach my $case ([ 'ignores', 200 ], [ 'refuses', 501 ])
 	$node->stop;
 }
 
+# A store that heeds conditions unless two write at the same moment (OpenStack Swift): found out as well.
+{
+	$proxy->rules("(PUT|DELETE) late_conditions - $always");
+	my $node = pitr_node('late', init => { extra => ['--wal-segsize=1'] }, conf => settings('late'));
+	is($node->safe_psql('postgres', 'SELECT conditional_writes FROM pitr_repositories'), 'f', 'looks too early: pitr_repositories says so');
+	make_segments($node, 2);
+	ok(wait_archived($node), 'looks too early: archives');
+	$node->stop;
+}
+
 # A repository that was made on a store with conditional writes, and comes to one without.
 $proxy->rules();
 my $node = pitr_node('moved', init => { extra => ['--wal-segsize=1'] }, conf => settings('moved'));
 make_segments($node, 2);
 ok(wait_archived($node), 'with conditions it archives');
+is($node->safe_psql('postgres', 'SELECT conditional_writes FROM pitr_repositories'), 't', 'and says that it has them');
 $node->stop;
 $proxy->rules("^PUT no_conditions 200 $always");
 $node->start;

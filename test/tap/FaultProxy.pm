@@ -10,11 +10,13 @@
 #   status CODE[:NAME] answered here                                           status_after CODE   carried out, then answered so
 #   slow N            bodies go at N bytes a second                            hang -         no answer at all
 #   kill PID          ends a process when the server has got half of the body
+#   late_conditions -  as if If-None-Match were looked at when a request begins: one that was overtaken is told that it succeeded
 #   no_conditions CODE  requests with If-None-Match alone: 200 says that a taken name was taken once more, anything else is answered here
 package FaultProxy;
 
 use strict;
 use warnings FATAL => 'all';
+use Digest::MD5 qw(md5_hex);
 use Fcntl qw(:flock SEEK_SET);
 use IO::Socket::INET;
 use POSIX ();
@@ -102,6 +104,17 @@ sub _rule_for
 		return ($action, $argument);
 	}
 	return ('pass', 0);
+}
+
+# Whether a name was taken under late_conditions; with a second argument: it is now, or it is free.
+sub _taken
+{
+	my ($self, $path, $now) = @_;
+	my $file = "$self->{directory}/taken-" . md5_hex($path);
+	return -e $file unless defined $now;
+	if ($now) { open(my $out, '>', $file) or die "$file: $!"; }
+	else { unlink $file }
+	return;
 }
 
 sub _reset
@@ -199,6 +212,8 @@ sub _serve
 			_answer_here($client, $argument, $method);
 			next;
 		}
+		my $was_taken = $self->_taken($target);
+		$self->_taken($target, 0) if $action eq 'late_conditions' && $method eq 'DELETE';
 		$server //= IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{server}) or _reset($client);
 		my ($size) = ($head =~ /^content-length:\s*(\d+)/mi, 0);
 		my $done = 0;
@@ -216,6 +231,11 @@ sub _serve
 		kill 'KILL', $argument if $action eq 'kill';
 		my $answer = _head($server, \$from_server) // _reset($client, $server);
 		my ($code) = $answer =~ /^\S+ (\d+)/;
+		if ($action eq 'late_conditions' && $is_conditional && !$was_taken)
+		{
+			$self->_taken($target, 1) if $code == 200;
+			($action, $argument) = ('status_after', 200) if $code == 412;
+		}
 		$action = 'status_after' if $action eq 'no_conditions' && $is_conditional && $code == 412;
 		my $quiet = $action eq 'lost_answer' || $action eq 'status_after';
 		_send($client, $answer) unless $quiet;

@@ -57,10 +57,12 @@ sub _lock_s3
 	return;
 }
 
-# An S3 server for this test alone, which has long work for it; the environment names it from here on.
+# An S3 server for this test alone, which has long work for it; the environment names it from here on. Options: those of test/rgw.
 my $s3_own;
 sub s3_own
 {
+	my (%options) = @_;
+	local @ENV{ keys %options } = values %options;
 	my $directory = "$ENV{TESTDATADIR}/s3own";
 	my $tries = 0;
 	until (system($ENV{PITR_TEST_RGW}, 'start', $directory, 30_000 + 4 * int rand 600) == 0)

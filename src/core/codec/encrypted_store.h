@@ -21,7 +21,7 @@
 
 namespace pitr {
 
-class EncryptedStore final : public ObjectStore, public Distrusting {
+class EncryptedStore final : public ObjectStore, public Distrusting, public Racing {
  public:
   EncryptedStore(std::unique_ptr<ObjectStore> inner, const SecretKey& master_key,
                  std::string repository_id);
@@ -43,6 +43,9 @@ class EncryptedStore final : public ObjectStore, public Distrusting {
   Status CollectAbandoned(std::int64_t age_seconds) override;
   std::optional<std::uint64_t> FreeBytes() override;
   void ForgoConditions() override { inner_->ForgoConditions(); }
+  Result<bool> KeepsWritersApart(const std::string& name) override {
+    return pitr::KeepsWritersApart(inner_.get(), name);
+  }
   bool Distrust(const std::string& name) override;
   std::string Describe() const override;
 

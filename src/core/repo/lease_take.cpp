@@ -7,6 +7,7 @@
 
 #include "core/base/fault.h"
 #include "core/codec/envelope.h"
+#include "core/repo/conditions.h"
 #include "core/repo/layout.h"
 #include "core/repo/lease_object.h"
 
@@ -54,9 +55,9 @@ Status ReadBack(Repository* repo, const LeaseTaker& taker, const LeaseToken& tok
 Status TryStore(Repository* repo, const std::string& name, ByteView bytes) {
   const Status again = WriteEnvelope(repo->store(), name, ObjectKind::kText, 0, bytes);
   if (again.code() == Code::kAlreadyExists) {
-    return Status::Ok();
-  }
-  if (!again.ok() && again.code() != Code::kUnsupported) {
+    PITR_ASSIGN_OR_RETURN(const bool keeps_apart, KeepsWritersApart(repo->store()));
+    if (keeps_apart) return Status::Ok();
+  } else if (!again.ok() && again.code() != Code::kUnsupported) {
     return again;
   }
   return Status(Code::kUnsupported,

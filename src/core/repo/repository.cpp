@@ -7,6 +7,7 @@
 #include "core/base/hash.h"
 #include "core/base/json.h"
 #include "core/codec/encrypted_store.h"
+#include "core/repo/conditions.h"
 #include "core/repo/layout.h"
 #include "core/repo/replica_set.h"
 
@@ -55,28 +56,11 @@ Result<Description> ReadDescription(ObjectStore* store) {
   return Description{id, cipher != kNoCipher, conditional_writes};
 }
 
-// What pitr_check and the probe below write, when they are killed, is nothing of anybody's.
+// What pitr_check and the probes below write, when they are killed, is nothing of anybody's.
 Result<std::vector<std::string>> PartsOf(ObjectStore* store) {
   PITR_ASSIGN_OR_RETURN(std::vector<std::string> parts, store->ListParts(""));
   std::erase(parts, layout::kProbeFolder);
   return parts;
-}
-
-// Whether a name can be taken only once. Some servers ignore the condition, others refuse it (501).
-Result<bool> TakesNamesOnce(ObjectStore* store) {
-  PITR_ASSIGN_OR_RETURN(const Bytes token, RandomBytes(8));
-  const std::string name = layout::ProbeObject(ToHex(token));
-  Status status = store->Put(name, token);
-  if (status.code() == Code::kUnsupported) {
-    return false;
-  }
-  PITR_RETURN_IF_ERROR(status);
-  status = store->Put(name, token);
-  PITR_RETURN_IF_ERROR(store->Remove(name));
-  if (!status.ok() && status.code() != Code::kAlreadyExists) {
-    return status;
-  }
-  return !status.ok();
 }
 
 // Makes repository.json. Another process that does so at the same time is as good as we are.

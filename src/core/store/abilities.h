@@ -22,4 +22,19 @@ inline bool Distrust(ObjectStore* store, const std::string& name) {
   return able != nullptr && able->Distrust(name);
 }
 
+// A store of which it is not known whether its condition for new names holds for two writers at the same moment.
+class Racing {
+ public:
+  virtual ~Racing() = default;
+  // Of a store that refuses a taken name: whether of two that write `name` at the same moment one alone succeeds, tried out. `name` is free
+  // before, and may be taken afterwards.
+  virtual Result<bool> KeepsWritersApart(const std::string& name) = 0;
+};
+
+// True for every other store.
+inline Result<bool> KeepsWritersApart(ObjectStore* store, const std::string& name) {
+  auto* const able = dynamic_cast<Racing*>(store);
+  return able == nullptr ? Result<bool>(true) : able->KeepsWritersApart(name);
+}
+
 }  // namespace pitr

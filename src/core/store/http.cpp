@@ -21,6 +21,18 @@ namespace {
 
 constexpr std::chrono::milliseconds kPoolWait{50};
 
+// For HasHttpStalled: when something moved last of the request that waits, 0 when none does; with several threads, of any.
+constinit std::atomic<std::int64_t> g_moved_at_ms{0};
+constinit std::atomic<bool> g_has_failed{false};
+
+void NoteHttpEnd(const Status& status) {
+  if (status.code() == Code::kCancelled) {
+    return;
+  }
+  g_has_failed = status.code() == Code::kUnavailable;
+  g_moved_at_ms = 0;
+}
+
 // Connections that wait for a request, and the count of those that have one. Belongs to one process.
 struct Pool {
   Pool(pid_t process, int connections) : pid(process), limit(connections) {
@@ -106,6 +118,14 @@ class PooledClient final : public HttpClient {
     PITR_ASSIGN_OR_RETURN(const std::string server, ServerOfUrl(request.url));
     const HttpConnection::Job job{options_, request, server, deadline};
     PITR_RETURN_IF_ERROR(CheckCancelAndDeadline(job));
+    NoteHttpMoved(SystemClock().MonotonicMillis());
+    Result<HttpResponse> response = Exchange(job);
+    NoteHttpEnd(response.status());
+    return response;
+  }
+
+ private:
+  Result<HttpResponse> Exchange(const HttpConnection::Job& job) {
     Lease lease(PoolOfThisProcess());
     PITR_RETURN_IF_ERROR(lease.Take(job));
     bool may_repeat = false;
@@ -120,7 +140,6 @@ class PooledClient final : public HttpClient {
     return response;
   }
 
- private:
   // A child made by fork gets a pool of its own. What it inherited is its parent's: a word on those connections, if only
   // that they end, would reach the parent's server, and the mutex may be held by a thread that the child does not have.
   // So it is given up as it is, once per child.
@@ -151,6 +170,14 @@ Status CheckCancelAndDeadline(const HttpConnection::Job& job) {
                            : std::to_string(job.options.request_timeout_ms) + " ms"));
   }
   return Status::Ok();
+}
+
+void NoteHttpMoved(std::int64_t now_ms) { g_moved_at_ms = now_ms; }
+
+bool HasHttpStalled(std::int64_t milliseconds) noexcept {
+  const std::int64_t moved_at_ms = g_moved_at_ms;
+  return g_has_failed ||
+         (moved_at_ms != 0 && SystemClock().MonotonicMillis() - moved_at_ms >= milliseconds);
 }
 
 Result<std::unique_ptr<HttpClient>> HttpClient::Create(const HttpOptions& options) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -31,6 +32,9 @@ struct HttpRequest {
   HttpHeaders headers;
   ByteView body;                          // must live until Perform returns
   std::uint64_t max_response = 1U << 20;  // a longer body is kLimit
+  // Called when all of the body but its last byte has gone out; the rest waits for its end. May make another request, if the client may
+  // have two connections. For bodies of more than one byte.
+  std::function<void()> before_end;
 };
 
 struct HttpResponse {
@@ -55,5 +59,9 @@ class HttpClient {
   // PUT or DELETE without a condition (they set a state, twice as well as once), or if its body had not gone out whole.
   virtual Result<HttpResponse> Perform(const HttpRequest& request) = 0;
 };
+
+// Of this process: the last request ended without an answer, or nothing of it has moved for so long. For whoever must decide whether a
+// server is worth another request. One that was cancelled counts as if it went on.
+bool HasHttpStalled(std::int64_t milliseconds) noexcept;
 
 }  // namespace pitr

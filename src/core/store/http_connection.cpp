@@ -93,6 +93,10 @@ class Transfer {
       if (code == CURLM_OK && running == 0) {
         return Conclude();
       }
+      if (is_held_ && code == CURLM_OK) {
+        PITR_RETURN_IF_ERROR(LetGo());
+        continue;
+      }
       PITR_RETURN_IF_ERROR(CheckLimits());
       if (code == CURLM_OK) {
         code = curl_multi_poll(handles_->multi, nullptr, 0, static_cast<int>(WaitMs()), nullptr);
@@ -110,6 +114,7 @@ class Transfer {
   enum class Stop { kNone, kNoMemory, kBodyTooLong, kHeadTooLong, kRepeat };
 
   Status Begin();
+  Status LetGo();
   void SetConnectionOptions(Settings* settings);
   void SetRequestOptions(Settings* settings);
   bool AddHeaders();
@@ -132,6 +137,7 @@ class Transfer {
   const bool is_repeatable_;
   curl_slist* headers_ = nullptr;
   bool is_attached_ = false, may_repeat_ = false, is_head_whole_ = false;
+  bool is_held_ = false, was_held_ = false;  // the last byte of the body, see before_end
   HttpResponse response_;
   Stop stop_ = Stop::kNone;
   int attempts_ = 0;  // requests sent by libcurl; the second is its own repetition
@@ -191,7 +197,14 @@ std::size_t Transfer::OnBody(char* data, std::size_t, std::size_t size, void* us
 std::size_t Transfer::OnRead(char* out, std::size_t, std::size_t size, void* user) noexcept {
   auto* const self = static_cast<Transfer*>(user);
   const ByteView body = self->job_.request.body;
-  const std::size_t take = std::min(size, body.size() - self->position_);
+  std::size_t take = std::min(size, body.size() - self->position_);
+  if (self->job_.request.before_end && !self->was_held_ && take > 0 &&
+      self->position_ + take == body.size()) {
+    if (--take == 0) {
+      self->is_held_ = true;
+      return CURL_READFUNC_PAUSE;
+    }
+  }
   if (take > 0) {
     std::memcpy(out, body.data() + self->position_, take);
   }
@@ -243,6 +256,16 @@ Status Transfer::Begin() {
   }
   is_attached_ = true;
   return Status::Ok();
+}
+
+// Here, not in a callback: no frame of libcurl lies below what is called.
+Status Transfer::LetGo() {
+  is_held_ = false;
+  was_held_ = true;
+  job_.request.before_end();
+  moved_at_ms_ = SystemClock().MonotonicMillis();
+  const SignalsBlocked blocked;
+  return curl_easy_pause(handles_->easy, CURLPAUSE_CONT) == CURLE_OK ? Status::Ok() : OutOfMemory();
 }
 
 void Transfer::SetConnectionOptions(Settings* settings) {
@@ -340,6 +363,7 @@ Status Transfer::CheckLimits() {
   if (moved != moved_) {
     moved_ = moved;
     moved_at_ms_ = now;
+    NoteHttpMoved(now);
   }
   if (now - moved_at_ms_ >= job_.options.idle_timeout_ms) {
     return Status(Code::kUnavailable, "request to \"" + job_.server +

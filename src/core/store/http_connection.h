@@ -53,5 +53,7 @@ Result<std::string> ServerOfUrl(const std::string& url);
 
 // kOk, or kCancelled, or kUnavailable after the deadline. In http.cpp.
 Status CheckCancelAndDeadline(const HttpConnection::Job& job);
+// Something of a request has moved. In http.cpp.
+void NoteHttpMoved(std::int64_t now_ms);
 
 }  // namespace pitr

@@ -314,6 +314,17 @@ void MirroredStore::ForgoConditions() {
   }
 }
 
+Result<bool> MirroredStore::KeepsWritersApart(const std::string& name) {
+  for (const std::unique_ptr<MirrorMember>& member : members_) {
+    const Result<std::shared_ptr<ObjectStore>> store = member->Acquire();
+    if (store.ok() && *store != nullptr) {
+      PITR_ASSIGN_OR_RETURN(const bool keeps_apart, pitr::KeepsWritersApart(store->get(), name));
+      if (!keeps_apart) return false;
+    }
+  }
+  return true;
+}
+
 std::string MirroredStore::Describe() const {
   std::string text;
   for (const std::unique_ptr<MirrorMember>& member : members_) {

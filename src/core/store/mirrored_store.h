@@ -73,7 +73,7 @@ class MirrorMember {
 // What is wrong with a store and not with the question.
 bool IsTrouble(const Status& status);
 
-class MirroredStore final : public ObjectStore, public Distrusting {
+class MirroredStore final : public ObjectStore, public Distrusting, public Racing {
  public:
   struct Options {
     // Names of objects that may be written anew under the same name with other bytes, after a removal.
@@ -101,6 +101,8 @@ class MirroredStore final : public ObjectStore, public Distrusting {
   bool Distrust(const std::string& name) override;
   // Of each member, also of those that are opened later.
   void ForgoConditions() override;
+  // Each of the copies that can be asked.
+  Result<bool> KeepsWritersApart(const std::string& name) override;
   std::string Describe() const override;
 
  private:

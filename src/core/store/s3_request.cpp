@@ -42,8 +42,11 @@ bool MayPass(const HttpResponse& response, const S3Error& error) {
   }
 }
 
-bool IsExpired(const S3Error& error) {
-  return error.code == "ExpiredToken" || error.code == "TokenRefreshRequired";
+// Keys that were given for a while may have run out. Ceph says no more of that than "access denied", and a HEAD's answer not even that.
+bool MayBeExpired(const HttpResponse& response, const S3Error& error,
+                  const S3Credentials& credentials) {
+  return error.code == "ExpiredToken" || error.code == "TokenRefreshRequired" ||
+         (response.status == 403 && !credentials.session_token.empty());
 }
 
 std::int64_t RetryAfterMs(const HttpResponse& response) {
@@ -72,6 +75,10 @@ const char* HintOf(const S3Address& address, const S3Error& error, int status) {
   if (error.code == "NoSuchBucket") {
     return "The bucket is not created by itself: check the name, or create it.";
   }
+  if (error.code == "ExpiredToken") {
+    return "Put new keys into the file that pitr.s3_credentials_file names; it is read again by "
+           "itself.";
+  }
   if (error.code == "SignatureDoesNotMatch") {
     return "Check the secret access key.";
   }
@@ -89,7 +96,8 @@ const char* HintOf(const S3Address& address, const S3Error& error, int status) {
     return "pitr.s3_object_lock needs a bucket that was made with object lock.";
   }
   if (status == 403) {
-    return "The keys need the rights to get, put, list and delete objects below the prefix.";
+    return "The keys need the rights to get, put, list and delete objects below the prefix, and a "
+           "session token must not have expired.";
   }
   return "";
 }
@@ -182,6 +190,7 @@ Result<HttpResponse> S3Client::Attempt(const S3Request& request, const S3Credent
   }
   http.headers = SignS3(signing, credentials, address_.region, SystemClock().Now());
   http.body = request.body;
+  http.before_end = request.before_end;
   // An error's text comes in the place of the body that the caller has bounded.
   http.max_response = std::max(request.max_response, kMaxErrorText);
   PITR_ASSIGN_OR_RETURN(HttpResponse response, http_->Perform(http));
@@ -215,7 +224,7 @@ Result<S3Answer> S3Client::Perform(const S3Request& request) {
       }
       const S3Error error = ParseS3Error(AsText(response->body));
       status = StatusOf(address_, *response, error, what);
-      if (IsExpired(error) && !has_renewed) {
+      if (!has_renewed && MayBeExpired(*response, error, credentials)) {
         has_renewed = true;
         credentials_->Forget();
         continue;

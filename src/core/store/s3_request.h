@@ -1,6 +1,7 @@
 // S3 requests: signed, tried again while that can help, answers turned into Status. What the verbs are made of.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -21,6 +22,8 @@ struct S3Request {
   std::vector<std::pair<std::string, std::string>> query;
   HttpHeaders headers;
   ByteView body;
+  std::function<void()>
+      before_end;  // as of HttpRequest; called again when the request is tried again
   std::uint64_t max_response = 1U << 20;
   // Statuses that are an answer to the caller and no error, besides 200-299 (404, 412, 416).
   std::vector<int> accepted;

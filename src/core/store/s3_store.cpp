@@ -52,6 +52,17 @@ Result<std::unique_ptr<ObjectWriter>> S3Store::Create(const std::string& name) {
   return MakeS3Writer(client_.get(), name);
 }
 
+Result<bool> S3Store::KeepsWritersApart(const std::string& name) {
+  PITR_RETURN_IF_ERROR(local::CheckObjectName(name));
+  if (client_->address().http.connections > 1) {
+    return S3KeepsWritersApart(client_.get(), name);
+  }
+  S3Address address = client_->address();
+  address.http.connections = 2;  // at the same moment, indeed
+  PITR_ASSIGN_OR_RETURN(const std::unique_ptr<S3Client> client, S3Client::Create(address));
+  return S3KeepsWritersApart(client.get(), name);
+}
+
 Result<Bytes> S3Store::GetPart(const std::string& name, const std::string& range,
                                std::uint64_t max_response) {
   S3Request request;

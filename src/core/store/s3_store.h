@@ -9,13 +9,14 @@
 #include <utility>
 #include <vector>
 
+#include "core/store/abilities.h"
 #include "core/store/s3_request.h"
 #include "core/store/s3_xml.h"
 #include "core/store/store.h"
 
 namespace pitr {
 
-class S3Store final : public ObjectStore {
+class S3Store final : public ObjectStore, public Racing {
  public:
   // Makes no request: what is wrong with bucket or keys shows at the first one.
   static Result<std::unique_ptr<S3Store>> Open(const S3Address& address);
@@ -36,6 +37,8 @@ class S3Store final : public ObjectStore {
   Status CollectAbandoned(std::int64_t age_seconds) override;
   std::optional<std::uint64_t> FreeBytes() override { return std::nullopt; }
   void ForgoConditions() override { client_->ForgoConditions(); }
+  // Some servers look at the condition when a request begins, and not when they write.
+  Result<bool> KeepsWritersApart(const std::string& name) override;
   std::string Describe() const override { return client_->Describe(); }
 
  private:

@@ -1,6 +1,8 @@
 #include "core/store/s3_writer.h"
 
 #include <algorithm>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "core/base/fault.h"
@@ -36,6 +38,9 @@ class S3Writer final : public ObjectWriter {
     }
     return Status::Ok();
   }
+
+  // While the object is on its way. Once, also when its request is tried again.
+  void set_meanwhile(std::function<void()> meanwhile) { meanwhile_ = std::move(meanwhile); }
 
   Status Commit() override {
     if (is_committed_) {
@@ -100,6 +105,11 @@ class S3Writer final : public ObjectWriter {
     request.body = buffer_;
     AddChecksum(&request);
     request.accepted = {412};
+    if (meanwhile_) {
+      request.before_end = [this] {
+        if (const auto once = std::exchange(meanwhile_, nullptr)) once();
+      };
+    }
     PITR_ASSIGN_OR_RETURN(const S3Answer answer, client_->Perform(request));
     if (answer.response.status == 412) {
       return Refused(answer.is_ambiguous);
@@ -236,11 +246,30 @@ class S3Writer final : public ObjectWriter {
   std::string name_;
   std::string nonce_, upload_id_;
   std::vector<std::string> etags_;
+  std::function<void()> meanwhile_;
   Bytes buffer_;
   bool is_committed_ = false;
 };
 
 }  // namespace
+
+Result<bool> S3KeepsWritersApart(S3Client* client, const std::string& name) {
+  S3Writer first(client, name), second(client, name);
+  Status written(Code::kInternal, "the second of two requests was not made");
+  first.set_meanwhile([&] { written = second.Commit(); });
+  int winners = 0;
+  for (S3Writer* writer : {&first, &second}) {
+    PITR_RETURN_IF_ERROR(writer->Append(AsBytes("probe")));
+  }
+  const Status sent = first.Commit();
+  for (const Status& status : {sent, written}) {
+    if (!status.ok() && status.code() != Code::kAlreadyExists) {
+      return status;
+    }
+    winners += status.ok() ? 1 : 0;
+  }
+  return winners == 1;
+}
 
 std::unique_ptr<ObjectWriter> MakeS3Writer(S3Client* client, const std::string& name) {
   return std::make_unique<S3Writer>(client, name);

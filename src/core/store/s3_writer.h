@@ -11,5 +11,7 @@ namespace pitr {
 
 // REQUIRES: `client` lives longer than the writer.
 std::unique_ptr<ObjectWriter> MakeS3Writer(S3Client* client, const std::string& name);
+// See Racing. REQUIRES: `client` may have two connections.
+Result<bool> S3KeepsWritersApart(S3Client* client, const std::string& name);
 
 }  // namespace pitr

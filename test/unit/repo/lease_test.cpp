@@ -315,12 +315,16 @@ TEST_F(LeaseTest, DyingAtAnyRequestLeavesItMine) {
 }
 
 TEST_F(LeaseTest, AStoreThatTakesNamesTwiceIsFoundOut) {
-  const LeaseTaker a = Taker("a");
-  const std::unique_ptr<Repository> repo = Open();
-  objects_->takes_names_twice = true;  // moved to another server since
-  const Status status = TakeLease(repo.get(), a, std::nullopt, LeaseStep()).status();
-  EXPECT_EQ(status.code(), Code::kUnsupported) << status.ToString();
-  EXPECT_NE(status.hint().find("If-None-Match"), std::string::npos);
+  for (bool MemoryObjects::*lack :
+       {&MemoryObjects::takes_names_twice, &MemoryObjects::looks_too_early}) {
+    objects_ = std::make_shared<MemoryObjects>();
+    const LeaseTaker a = Taker("a");
+    const std::unique_ptr<Repository> repo = Open();
+    (*objects_).*lack = true;  // moved to another server since
+    const Status status = TakeLease(repo.get(), a, std::nullopt, LeaseStep()).status();
+    EXPECT_EQ(status.code(), Code::kUnsupported) << status.ToString();
+    EXPECT_NE(status.hint().find("If-None-Match"), std::string::npos);
+  }
 }
 
 TEST_F(LeaseTest, WithoutConditionsItIsReadBackTwice) {

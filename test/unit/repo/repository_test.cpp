@@ -125,20 +125,23 @@ TEST_F(RepositoryTest, DyingWhileMakingItLeavesAllOrNothing) {
   }
 }
 
-// One that ignores the condition, and one that refuses it: found out when the repository is made, and remembered in it.
+// One that ignores the condition, one that refuses it, and one that looks too early: found out when the repository is made, and
+// remembered in it.
 TEST_F(RepositoryTest, AStoreWithoutConditionsIsKnownAsSuch) {
   ASSERT_TRUE((*Open(true))->conditional_writes());
-  for (const bool refuses : {false, true}) {
+  EXPECT_EQ(objects_->objects.size(), 1U);  // nothing is left of the probes
+  for (bool MemoryObjects::*lack :
+       {&MemoryObjects::takes_names_twice, &MemoryObjects::refuses_conditions,
+        &MemoryObjects::looks_too_early}) {
     objects_ = std::make_shared<MemoryObjects>();
-    objects_->takes_names_twice = !refuses;
-    objects_->refuses_conditions = refuses;
+    (*objects_).*lack = true;
     for (const bool create : {true, false}) {
       Result<std::unique_ptr<Repository>> repo = Open(create);
       ASSERT_TRUE(repo.ok()) << repo.status().ToString();
       EXPECT_FALSE((*repo)->conditional_writes());
       EXPECT_EQ((*repo)->store()->Put("repository.json", {}).code(), Code::kAlreadyExists);
     }
-    EXPECT_EQ(objects_->objects.size(), 1U);  // nothing is left of the probe
+    EXPECT_EQ(objects_->objects.size(), 1U);
   }
 }
 

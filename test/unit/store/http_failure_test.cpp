@@ -1,6 +1,7 @@
 // Servers that are slow, silent, or gone in the middle of it; and callers that no longer want to wait.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <thread>
 
@@ -69,6 +70,32 @@ TEST(Http, AServerThatNeverAnswersReachesTheIdleLimit) {
   EXPECT_GE(Now() - begin, 290);
   EXPECT_LT(Now() - begin, 2000);
   EXPECT_EQ(server.requests().size(), 1U);
+}
+
+TEST(Http, WhatNoLongerMovesIsKnown) {
+  std::atomic<bool> is_silent = false;
+  const ScriptServer server([&](const ScriptRequest&) {
+    return is_silent ? ScriptReply{.is_silent = true, .end = ScriptEnd::kHang} : ScriptReply();
+  });
+  const std::unique_ptr<HttpClient> client = MakeClient(WithLimits({.idle_ms = 600}));
+  Get(client.get(), server.Url("/"));
+  EXPECT_FALSE(HasHttpStalled(0));
+  is_silent = true;
+  std::thread waiting([&] { Fail(client.get(), Secret("GET", server.Url("/"))); });
+  while (server.requests().size() < 2U) {
+    std::this_thread::yield();
+  }
+  EXPECT_FALSE(HasHttpStalled(10000));
+  const std::int64_t begin = Now();
+  while (!HasHttpStalled(200) && Now() - begin < 10000) {
+    std::this_thread::yield();
+  }
+  EXPECT_GE(Now() - begin, 100);
+  waiting.join();
+  EXPECT_TRUE(HasHttpStalled(10000)) << "it has failed";
+  is_silent = false;
+  Get(client.get(), server.Url("/"));
+  EXPECT_FALSE(HasHttpStalled(0)) << "another one has not";
 }
 
 TEST(Http, ABodyThatStopsComingReachesTheIdleLimit) {

@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <mutex>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "unit/support/http_call.h"
 #include "unit/support/script_server.h"
@@ -64,6 +67,32 @@ TEST(Http, EveryMethodWithItsLength) {
     EXPECT_EQ(request.headers.size(), *c.length == '\0' ? 1U : 2U);  // and Host
   }
   EXPECT_EQ(server.connections(), 1);
+}
+
+TEST(Http, TheEndOfABodyWaitsForAnotherRequest) {
+  std::mutex mutex;
+  std::vector<std::string> whole;  // requests in the order of their ends
+  const ScriptServer server([&](const ScriptRequest& request) {
+    const std::lock_guard lock(mutex);
+    whole.push_back(request.target);
+    return Echo(request);
+  });
+  const std::unique_ptr<HttpClient> client = MakeClient();
+  for (const std::size_t size : {std::size_t{2}, std::size_t{3000000}}) {
+    whole.clear();
+    const std::string body = Noise(size);
+    HttpRequest request = MakeRequest("PUT", server.Url("/first"), body);
+    request.max_response = size;
+    int calls = 0;
+    request.before_end = [&] {
+      calls++;
+      Get(client.get(), server.Url("/second"));
+    };
+    EXPECT_EQ(AsText(Ask(client.get(), request).body), body);
+    EXPECT_EQ(calls, 1);
+    const std::lock_guard lock(mutex);
+    EXPECT_EQ(whole, (std::vector<std::string>{"/second", "/first"}));
+  }
 }
 
 TEST(Http, HeadHasTheHeadersOfABodyAndNoBody) {

@@ -36,6 +36,21 @@ TEST(S3Protection, NothingIsAskedForByDefault) {
   EXPECT_TRUE(CustomerKeyHeaders(Parsed(""))->empty());
 }
 
+TEST(S3Protection, EncryptionAndStorageClassAreTheServersToDo) {
+  const auto headers = [](const std::string& parameters) {
+    return ProtectionHeaders(Parsed(parameters), "wal/x", kNow);
+  };
+  const std::string kHeader = "x-amz-server-side-encryption", kKeyId = kHeader + "-aws-kms-key-id";
+  EXPECT_EQ(HeaderOf(headers("storage_class=STANDARD_IA"), "x-amz-storage-class"), "STANDARD_IA");
+  EXPECT_EQ(HeaderOf(headers("server_side_encryption=aes256"), kHeader), "AES256");
+  const HttpHeaders kms = headers("server_side_encryption=kms&kms_key_id=arn:key/1");
+  EXPECT_EQ(HeaderOf(kms, kHeader), "aws:kms");
+  EXPECT_EQ(HeaderOf(kms, kKeyId), "arn:key/1");
+  const HttpHeaders of_the_bucket = headers("server_side_encryption=kms");
+  EXPECT_EQ(HeaderOf(of_the_bucket, kHeader), "aws:kms");
+  EXPECT_EQ(HeaderOf(of_the_bucket, kKeyId), "");
+}
+
 TEST(S3Protection, ALockEndsAfterItsDays) {
   const S3Address address = Parsed("object_lock=compliance&object_lock_days=30");
   const HttpHeaders headers = ProtectionHeaders(address, "branches/a/wal/x", kNow);
@@ -150,6 +165,40 @@ TEST(S3Protection, AServerKeepsWhatIsLocked) {
     ASSERT_TRUE(kept.ok()) << kept.status().ToString();
     EXPECT_EQ(kept->response.body, Bytes(content.begin(), content.end())) << name;
   }
+}
+
+// test/rgw gives it one key of this name.
+TEST(S3Protection, AServerEncryptsWithAKeyOfItsOwn) {
+  const std::string endpoint = Environment("PITR_TEST_S3_TLS_ENDPOINT");
+  if (endpoint.empty()) GTEST_SKIP() << "no S3 server";
+  const auto address = [&](const std::string& key) {
+    Result<S3Address> parsed =
+        ParseS3Address("s3://pitr/protection/" + ToHex(*RandomBytes(8)) +
+                       "?credentials_file=" + Environment("PITR_TEST_S3_CREDENTIALS") +
+                       "&endpoint=" + endpoint + "&ca_file=" + Environment("PITR_TEST_S3_CA") +
+                       "&storage_class=STANDARD&server_side_encryption=kms&kms_key_id=" + key);
+    EXPECT_TRUE(parsed.ok()) << parsed.status().ToString();
+    return *std::move(parsed);
+  };
+  const S3Address known = address("pitr-test-key");
+  const std::unique_ptr<S3Store> store = *S3Store::Open(known);
+  const Bytes large(17U << 20, 'x');  // an upload in parts
+  for (const auto& [name, content] :
+       {std::pair("small", AsBytes("content")), std::pair("large", ByteView(large))}) {
+    const Status put = store->Put(name, content);
+    ASSERT_TRUE(put.ok()) << put.ToString();
+    S3Request request;
+    request.method = "HEAD";
+    request.name = name;
+    const Result<S3Answer> head = (*S3Client::Create(known))->Perform(request);
+    ASSERT_TRUE(head.ok()) << head.status().ToString();
+    EXPECT_EQ(head->response.Header("x-amz-server-side-encryption"), "aws:kms") << name;
+    const Result<Bytes> read = store->Get(name, large.size());
+    ASSERT_TRUE(read.ok()) << read.status().ToString();
+    EXPECT_EQ(*read, Bytes(content.begin(), content.end())) << name;
+  }
+  const Status unknown = (*S3Store::Open(address("no-such-key")))->Put("x", AsBytes("content"));
+  EXPECT_EQ(unknown.code(), Code::kIo) << unknown.ToString();
 }
 
 TEST(S3Protection, ABucketWithoutLocksIsNamed) {

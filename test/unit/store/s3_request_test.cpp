@@ -96,8 +96,23 @@ TEST(S3Request, AnExpiredTokenIsAskedForOnceMore) {
   s3.answers.push_back(Answer(400, S3ErrorBody("ExpiredToken")));
   const Status status = s3.Client()->Perform(GetOf("x")).status();
   EXPECT_EQ(status.code(), Code::kIo);
+  EXPECT_NE(status.hint().find("new keys"), std::string::npos) << status.ToString();
   EXPECT_EQ(s3.forgotten, 1);
   EXPECT_EQ(s3.asked.size(), 2U);
+}
+
+// As Ceph tells of one, and a HEAD's answer in any case.
+TEST(S3Request, RefusedKeysThatHaveATokenAreAskedForOnceMore) {
+  for (const char* body : {"AccessDenied", ""}) {
+    for (const char* token : {"token", ""}) {
+      FakeS3 s3;
+      s3.token = token;
+      s3.answers.push_back(Answer(403, *body == '\0' ? "" : S3ErrorBody(body)));
+      s3.answers.push_back(Answer(200));
+      EXPECT_EQ(s3.Client()->Perform(GetOf("x")).ok(), *token != '\0') << body;
+      EXPECT_EQ(s3.forgotten, *token != '\0' ? 1 : 0) << body;
+    }
+  }
 }
 
 TEST(S3Request, OnlyNoSuchKeyIsNotFound) {
@@ -114,6 +129,7 @@ TEST(S3Request, OnlyNoSuchKeyIsNotFound) {
       {403, "InvalidAccessKeyId", Code::kIo, "access key id"},
       {403, "RequestTimeTooSkewed", Code::kIo, "clock"},
       {403, "AccessDenied", Code::kIo, "rights"},
+      {403, "AccessDenied", Code::kIo, "token must not have expired"},
       {403, "QuotaExceeded", Code::kDiskFull, ""},
       {400, "AuthorizationHeaderMalformed", Code::kIo, "region"},
       {301, "PermanentRedirect", Code::kIo, "region"},

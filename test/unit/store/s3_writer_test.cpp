@@ -40,6 +40,27 @@ TEST(S3Writer, ASmallObjectIsOneConditionalRequest) {
   EXPECT_TRUE(is_conditional);
 }
 
+// One object is written while another of the same name is on its way. The answer of the second comes first.
+TEST(S3Writer, OfTwoWritersAtTheSameMomentOneMustWin) {
+  struct {
+    int second, first;
+    bool are_apart;
+  } const cases[] = {{200, 412, true}, {412, 200, true}, {200, 200, false}, {412, 412, false}};
+  for (const auto& one : cases) {
+    FakeS3 s3;
+    s3.answers.push_back(Answer(one.second));
+    s3.answers.push_back(Answer(one.first));
+    const Result<bool> are_apart = S3KeepsWritersApart(s3.Client().get(), "x");
+    ASSERT_TRUE(are_apart.ok()) << are_apart.status().ToString();
+    EXPECT_EQ(*are_apart, one.are_apart) << one.second << " " << one.first;
+    EXPECT_EQ(s3.asked.size(), 2U);
+  }
+  FakeS3 s3;
+  s3.answers.push_back(Answer(403, S3ErrorBody("AccessDenied")));
+  s3.answers.push_back(Answer(200));
+  EXPECT_EQ(S3KeepsWritersApart(s3.Client().get(), "x").status().code(), Code::kIo);
+}
+
 TEST(S3Writer, ATakenNameIsSaid) {
   FakeS3 s3;
   s3.answers.push_back(Answer(412, S3ErrorBody("PreconditionFailed")));

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/base/hash.h"
+#include "core/store/abilities.h"
 #include "core/store/store.h"
 
 namespace pitr {
@@ -27,6 +28,8 @@ class StorePlace {
   virtual std::unique_ptr<ObjectStore> Open() = 0;
   // False: a server that ignores If-None-Match, found out when a repository is opened (repository.cpp).
   virtual bool TakesNamesOnce() const { return true; }
+  // False: two that write one name at the same moment may both succeed.
+  virtual bool IsAtomic() const { return TakesNamesOnce(); }
 };
 
 // Null: the server that it needs does not run.
@@ -153,7 +156,7 @@ TEST_P(StoreContract, CommitOfATakenNameIsRefusedAndChangesNothing) {
 }
 
 TEST_P(StoreContract, ExactlyOneOfConcurrentCommitsSucceeds) {
-  if (!place_->TakesNamesOnce()) GTEST_SKIP() << "this server ignores conditions";
+  if (!place_->IsAtomic()) GTEST_SKIP() << "this server has no conditions";
   constexpr int kThreads = 4, kRounds = 20;
   for (int round = 0; round < kRounds; round++) {
     const std::string name = "race/" + std::to_string(round) + "/object";
@@ -187,6 +190,17 @@ TEST_P(StoreContract, ExactlyOneOfConcurrentCommitsSucceeds) {
 }
 
 // Removing the last object of a folder must not take the folder from under a writer.
+// Where names are taken only once, whether that holds for two at the same moment is found out.
+TEST_P(StoreContract, ItIsKnownWhetherWritersAreKeptApart) {
+  if (!place_->TakesNamesOnce() || !place_->IsAtomic()) GTEST_SKIP() << "nobody would ask";
+  for (const char* name : {"probe/1", "probe/2"}) {
+    const Result<bool> keeps_apart = KeepsWritersApart(store_.get(), name);
+    ASSERT_TRUE(keeps_apart.ok()) << keeps_apart.status().ToString();
+    EXPECT_TRUE(*keeps_apart);
+    EXPECT_TRUE(store_->Remove(name).ok());
+  }
+}
+
 TEST_P(StoreContract, PuttingAndRemovingInOneFolderDoNotDisturbEachOther) {
   std::atomic<int> failures = 0;
   std::vector<std::thread> threads;

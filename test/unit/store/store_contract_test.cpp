@@ -134,6 +134,22 @@ std::unique_ptr<StorePlace> MakeS3Locked() {
   return Environment("PITR_TEST_S3_ENDPOINT").empty() ? nullptr : std::make_unique<LockedPlace>();
 }
 
+// As if the server knew no conditions.
+class UnconditionalPlace final : public S3Place {
+ public:
+  std::unique_ptr<ObjectStore> Open() override {
+    std::unique_ptr<ObjectStore> store = S3Place::Open();
+    if (store != nullptr) store->ForgoConditions();
+    return store;
+  }
+  bool IsAtomic() const override { return false; }
+};
+
+std::unique_ptr<StorePlace> MakeS3Unconditional() {
+  return Environment("PITR_TEST_S3_ENDPOINT").empty() ? nullptr
+                                                      : std::make_unique<UnconditionalPlace>();
+}
+
 std::unique_ptr<StorePlace> MakeEncryptedS3() {
   return Environment("PITR_TEST_S3_ENDPOINT").empty() ? nullptr
                                                       : std::make_unique<EncryptedPlace<S3Place>>();
@@ -191,6 +207,7 @@ INSTANTIATE_TEST_SUITE_P(EncryptedMirrored, StoreContract,
 INSTANTIATE_TEST_SUITE_P(S3, StoreContract, testing::Values(&MakeS3));
 INSTANTIATE_TEST_SUITE_P(EncryptedS3, StoreContract, testing::Values(&MakeEncryptedS3));
 INSTANTIATE_TEST_SUITE_P(S3Session, StoreContract, testing::Values(&MakeS3Session));
+INSTANTIATE_TEST_SUITE_P(S3Unconditional, StoreContract, testing::Values(&MakeS3Unconditional));
 INSTANTIATE_TEST_SUITE_P(S3Locked, StoreContract, testing::Values(&MakeS3Locked));
 INSTANTIATE_TEST_SUITE_P(S3CustomerKey, StoreContract, testing::Values(&MakeS3CustomerKey));
 INSTANTIATE_TEST_SUITE_P(S3VirtualTls, StoreContract, testing::Values(&MakeS3Tls));

@@ -5,6 +5,7 @@
 #include <functional>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/store/http.h"
@@ -33,6 +34,7 @@ class FakeHttp final : public HttpClient {
   Result<HttpResponse> Perform(const HttpRequest& request) override {
     asked_->push_back(
         {request.method, request.url, request.headers, std::string(AsText(request.body))});
+    if (request.before_end) request.before_end();
     if (answers_->empty()) {
       return Status(Code::kInternal, "the test has no answer for this request");
     }
@@ -48,17 +50,20 @@ class FakeHttp final : public HttpClient {
 
 class FixedCredentials final : public S3CredentialProvider {
  public:
-  explicit FixedCredentials(int* forgotten) : forgotten_(forgotten) {}
+  explicit FixedCredentials(int* forgotten, std::string token = "")
+      : forgotten_(forgotten), token_(std::move(token)) {}
   Result<S3Credentials> Get() override {
     S3Credentials credentials;
     credentials.access_key_id = "key";
     credentials.secret_access_key = "very-secret";
+    credentials.session_token = token_;
     return credentials;
   }
   void Forget() override { (*forgotten_)++; }
 
  private:
   int* forgotten_;
+  const std::string token_;
 };
 
 // A client of the two, for bucket "b", prefix "p/".
@@ -66,6 +71,7 @@ struct FakeS3 {
   std::deque<Result<HttpResponse>> answers;
   std::vector<AskedRequest> asked;
   int forgotten = 0;
+  std::string token;
 
   std::unique_ptr<S3Client> Client(std::int64_t retry_time_ms = 5000) {
     S3Address address;
@@ -74,7 +80,7 @@ struct FakeS3 {
     address.endpoint = "http://host:1";
     address.retry_time_ms = retry_time_ms;
     return std::make_unique<S3Client>(address, std::make_unique<FakeHttp>(&answers, &asked),
-                                      std::make_unique<FixedCredentials>(&forgotten));
+                                      std::make_unique<FixedCredentials>(&forgotten, token));
   }
 };
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/store/abilities.h"
 #include "core/store/store.h"
 
 namespace pitr {
@@ -17,9 +18,11 @@ struct MemoryObjects {
   std::map<std::string, Bytes> objects;
   bool takes_names_twice = false;   // as a server that ignores conditions
   bool refuses_conditions = false;  // as a server that answers 501 to them
+  bool looks_too_early =
+      false;  // as a server that heeds them when nobody writes at the same moment
 };
 
-class MemoryStore final : public ObjectStore {
+class MemoryStore final : public ObjectStore, public Racing {
  public:
   MemoryStore() : shared_(std::make_shared<MemoryObjects>()) {}
   explicit MemoryStore(std::shared_ptr<MemoryObjects> shared) : shared_(std::move(shared)) {}
@@ -38,6 +41,10 @@ class MemoryStore final : public ObjectStore {
   Status CollectAbandoned(std::int64_t) override { return Status::Ok(); }
   std::optional<std::uint64_t> FreeBytes() override { return std::nullopt; }
   void ForgoConditions() override { has_conditions_ = false; }
+  Result<bool> KeepsWritersApart(const std::string& name) override {
+    PITR_RETURN_IF_ERROR(Put(name, {}));
+    return !shared_->looks_too_early;
+  }
   std::string Describe() const override { return "memory"; }
 
   const std::shared_ptr<MemoryObjects>& shared() const { return shared_; }
