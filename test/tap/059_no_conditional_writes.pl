@@ -83,7 +83,7 @@ foreach my $case ([ 'ignores', 200 ], [ 'refuses', 501 ])
 
 # A store that heeds conditions unless two write at the same moment (OpenStack Swift): found out as well.
 {
-	$proxy->rules("(PUT|DELETE) late_conditions - $always");
+	$proxy->rules("(PUT|DELETE) late_conditions 0 $always");
 	my $node = pitr_node('late', init => { extra => ['--wal-segsize=1'] }, conf => settings('late'));
 	is($node->safe_psql('postgres', 'SELECT conditional_writes FROM pitr_repositories'), 'f', 'looks too early: pitr_repositories says so');
 	make_segments($node, 2);

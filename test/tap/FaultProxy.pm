@@ -10,7 +10,7 @@
 #   status CODE[:NAME] answered here                                           status_after CODE   carried out, then answered so
 #   slow N            bodies go at N bytes a second                            hang -         no answer at all
 #   kill PID          ends a process when the server has got half of the body
-#   late_conditions -  as if If-None-Match were looked at when a request begins: one that was overtaken is told that it succeeded
+#   late_conditions 0  as if If-None-Match were looked at when a request begins: one that was overtaken is told that it succeeded
 #   no_conditions CODE  requests with If-None-Match alone: 200 says that a taken name was taken once more, anything else is answered here
 package FaultProxy;
 
