@@ -15,6 +15,7 @@
 #include "pg/exchange_order.h"
 #include "pg/guc.h"
 #include "pg/log.h"
+#include "pg/memory_release.h"
 #include "pg/server_facts.h"
 #include "pg/sessions.h"
 #include "pg/shmem.h"
@@ -219,6 +220,7 @@ void Arm(const Intent& intent) {
 // From the first session cut to the crash on purpose: nothing slow, no way to fail but before arming.
 Status CutAndArm(const Intent& intent) {
   PITR_RETURN_IF_ERROR(CheckCrashSettings());
+  const bool may_release_late = MayReleaseMemoryLate();
   PITR_FAULT("exchange.before_cut");
   RefuseSessions(true);
   const int left = CutSessions(CurrentSettings().terminate_timeout_ms);
@@ -234,6 +236,7 @@ Status CutAndArm(const Intent& intent) {
                        : std::to_string(left) + " sessions did not end in time and are cut by it");
   Arm(intent);
   (void)PITR_FAULT_PLAIN("exchange.armed");
+  if (may_release_late) ReleaseMemoryLate();
   _exit(2);
 }
 
