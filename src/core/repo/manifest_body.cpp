@@ -143,26 +143,6 @@ void EncodeBadPages(const std::vector<BadPage>& bad_pages, ByteWriter* out) {
 
 // ---- body, reading ----
 
-Status DecodePacks(ByteReader* in, std::vector<PackRef>* packs) {
-  std::vector<std::string> snapshots(in->Count(1));
-  for (std::string& snapshot : snapshots) {
-    snapshot = in->Text(kMaxId);
-  }
-  packs->resize(in->Count(2));
-  bool good = true;
-  for (PackRef& pack : *packs) {
-    const std::uint64_t index = in->Varint();
-    if (!in->ok() || index >= snapshots.size()) {
-      return Malformed("packs");
-    }
-    pack.snapshot = snapshots[index];
-  }
-  for (PackRef& pack : *packs) {
-    pack.number = Narrow<std::uint32_t>(in->Varint(), &good);
-  }
-  return good && in->ok() ? Status::Ok() : Malformed("packs");
-}
-
 // previous + difference, within 32 bits.
 std::uint32_t Step(std::uint32_t previous, std::int64_t difference, bool* good) {
   const std::int64_t limit = std::numeric_limits<std::uint32_t>::max();
@@ -301,6 +281,26 @@ Status DecodeBadPages(ByteReader* in, std::vector<BadPage>* bad_pages) {
 
 }  // namespace
 
+Status DecodeManifestPacks(ByteReader* in, std::vector<PackRef>* packs) {
+  std::vector<std::string> snapshots(in->Count(1));
+  for (std::string& snapshot : snapshots) {
+    snapshot = in->Text(kMaxId);
+  }
+  packs->resize(in->Count(2));
+  bool good = true;
+  for (PackRef& pack : *packs) {
+    const std::uint64_t index = in->Varint();
+    if (!in->ok() || index >= snapshots.size()) {
+      return Malformed("packs");
+    }
+    pack.snapshot = snapshots[index];
+  }
+  for (PackRef& pack : *packs) {
+    pack.number = Narrow<std::uint32_t>(in->Varint(), &good);
+  }
+  return good && in->ok() ? Status::Ok() : Malformed("packs");
+}
+
 Bytes EncodeManifestBody(const Manifest& manifest) {
   Bytes body;
   ByteWriter out(&body);
@@ -314,7 +314,7 @@ Bytes EncodeManifestBody(const Manifest& manifest) {
 
 Status DecodeManifestBody(ByteView body, Manifest* manifest) {
   ByteReader in(body);
-  PITR_RETURN_IF_ERROR(DecodePacks(&in, &manifest->packs));
+  PITR_RETURN_IF_ERROR(DecodeManifestPacks(&in, &manifest->packs));
   PITR_RETURN_IF_ERROR(DecodeFrames(&in, &manifest->frames));
   PITR_RETURN_IF_ERROR(DecodeFiles(&in, &manifest->files));
   PITR_RETURN_IF_ERROR(DecodeExtents(&in, &manifest->files));

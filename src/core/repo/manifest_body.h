@@ -25,6 +25,19 @@ inline bool Flag(ByteReader* in, bool* good) {
   return value == 1;
 }
 
+inline constexpr std::size_t kManifestPreludeSize =
+    32;  // magic 8, version 2, flags 2, head size 4, body plain 8, body packed 8
+inline constexpr std::uint16_t kManifestBodyStored = 1;  // flag: the body is not compressed
+struct ManifestPrelude {
+  std::uint16_t flags = 0;
+  std::uint32_t head_size = 0;
+  std::uint64_t body_plain = 0, body_packed = 0;
+};
+// Of a manifest, or of its first part with the whole head.
+Result<ManifestPrelude> DecodeManifestPrelude(ByteView bytes);
+
+// The first part of a body, or of as much as there is of it: then kCorrupt.
+Status DecodeManifestPacks(ByteReader* in, std::vector<PackRef>* packs);
 // packs, frames, files with their extents, bad_pages.
 Bytes EncodeManifestBody(const Manifest& manifest);
 // kCorrupt when the columns cannot be read; whether what they say fits together is CheckManifest's question.

@@ -12,18 +12,9 @@ namespace {
 
 constexpr std::string_view kMagic = "PITRmnf1";
 constexpr std::uint16_t kVersion = 1;
-constexpr std::uint16_t kBodyStored = 1;  // flag: the body is not compressed
-constexpr std::size_t kPreludeSize =
-    32;  // magic 8, version 2, flags 2, head size 4, body plain 8, body packed 8
 // 4 GiB are a database of some 60 TiB; a larger figure is damage, not a manifest.
 constexpr std::uint64_t kMaxBodySize = 4ULL << 30;
 constexpr std::size_t kMaxId = 64, kMaxWord = 64, kMaxName = 4096, kMaxLabel = 1U << 20;
-
-struct Prelude {
-  std::uint16_t flags = 0;
-  std::uint32_t head_size = 0;
-  std::uint64_t body_plain = 0, body_packed = 0;
-};
 
 void PutOptional(ByteWriter* out, bool present) { out->U8(present ? 1 : 0); }
 
@@ -135,7 +126,9 @@ Result<ManifestHead> DecodeHead(ByteView bytes) {
   return head;
 }
 
-Result<Prelude> DecodePrelude(ByteView bytes) {
+}  // namespace
+
+Result<ManifestPrelude> DecodeManifestPrelude(ByteView bytes) {
   ByteReader in(bytes);
   if (AsText(in.Raw(kMagic.size())) != kMagic) {
     return Malformed("it does not begin with its magic");
@@ -146,20 +139,23 @@ Result<Prelude> DecodePrelude(ByteView bytes) {
                   "manifest format version " + std::to_string(version) + " is not supported")
         .WithHint("It was written by a newer version of pitr_ext.");
   }
-  Prelude prelude;
+  ManifestPrelude prelude;
   prelude.flags = in.U16();
   prelude.head_size = in.U32();
   prelude.body_plain = in.U64();
   prelude.body_packed = in.U64();
-  if (!in.ok() || (prelude.flags & ~kBodyStored) != 0 || prelude.head_size > in.remaining() ||
-      prelude.body_plain > kMaxBodySize || prelude.body_packed > kMaxBodySize) {
+  if (!in.ok() || (prelude.flags & ~kManifestBodyStored) != 0 ||
+      prelude.head_size > in.remaining() || prelude.body_plain > kMaxBodySize ||
+      prelude.body_packed > kMaxBodySize) {
     return Malformed("prelude");
   }
   return prelude;
 }
 
-Result<Bytes> UnpackBody(const Prelude& prelude, ByteView packed) {
-  const bool stored = (prelude.flags & kBodyStored) != 0;
+namespace {
+
+Result<Bytes> UnpackBody(const ManifestPrelude& prelude, ByteView packed) {
+  const bool stored = (prelude.flags & kManifestBodyStored) != 0;
   // Streaming: memory grows with what the frame really holds, not with what the prelude says.
   Decompressor decompressor(stored, prelude.body_plain);
   Bytes plain;
@@ -182,11 +178,11 @@ Bytes EncodeManifest(const Manifest& manifest, int level) {
 
   const Bytes head = EncodeHead(manifest);
   Bytes bytes;
-  bytes.reserve(kPreludeSize + head.size() + stored_body.size());
+  bytes.reserve(kManifestPreludeSize + head.size() + stored_body.size());
   ByteWriter all(&bytes);
   all.Raw(AsBytes(kMagic));
   all.U16(kVersion);
-  all.U16(stored ? kBodyStored : std::uint16_t{0});
+  all.U16(stored ? kManifestBodyStored : std::uint16_t{0});
   all.U32(static_cast<std::uint32_t>(head.size()));
   all.U64(body.size());
   all.U64(stored_body.size());
@@ -196,22 +192,22 @@ Bytes EncodeManifest(const Manifest& manifest, int level) {
 }
 
 Result<ManifestHead> DecodeManifestHead(ByteView bytes) {
-  PITR_ASSIGN_OR_RETURN(const Prelude prelude, DecodePrelude(bytes));
+  PITR_ASSIGN_OR_RETURN(const ManifestPrelude prelude, DecodeManifestPrelude(bytes));
   PITR_ASSIGN_OR_RETURN(ManifestHead head,
-                        DecodeHead(bytes.subspan(kPreludeSize, prelude.head_size)));
-  head.manifest_bytes = kPreludeSize + prelude.head_size + prelude.body_packed;
+                        DecodeHead(bytes.subspan(kManifestPreludeSize, prelude.head_size)));
+  head.manifest_bytes = kManifestPreludeSize + prelude.head_size + prelude.body_packed;
   head.body_bytes = prelude.body_packed;
   return head;
 }
 
 Result<Manifest> DecodeManifest(ByteView bytes) {
-  PITR_ASSIGN_OR_RETURN(const Prelude prelude, DecodePrelude(bytes));
+  PITR_ASSIGN_OR_RETURN(const ManifestPrelude prelude, DecodeManifestPrelude(bytes));
   PITR_ASSIGN_OR_RETURN(ManifestHead head, DecodeManifestHead(bytes));
   if (head.manifest_bytes != bytes.size()) {
     return Malformed("size");
   }
-  PITR_ASSIGN_OR_RETURN(const Bytes body,
-                        UnpackBody(prelude, bytes.subspan(kPreludeSize + prelude.head_size)));
+  PITR_ASSIGN_OR_RETURN(const Bytes body, UnpackBody(prelude, bytes.subspan(kManifestPreludeSize +
+                                                                            prelude.head_size)));
   Manifest manifest = std::move(head.manifest);
   PITR_RETURN_IF_ERROR(DecodeManifestBody(body, &manifest));
   if (manifest.packs.size() != head.pack_count || manifest.frames.size() != head.frame_count ||

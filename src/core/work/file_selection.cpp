@@ -35,6 +35,9 @@ constexpr std::string_view kExcludedFiles[] = {
 constexpr std::string_view kSignalFiles[] = {"recovery.signal", "standby.signal"};
 
 constexpr std::size_t kMaxOidDigits = 10;  // OIDCHARS
+// DEFAULTTABLESPACE_OID, GLOBALTABLESPACE_OID, pg_tablespace.dat (15)
+constexpr std::uint32_t kDefaultTablespace = 1663, kGlobalTablespace = 1664;
+constexpr std::string_view kTablespaces = "pg_tblspc/";
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsNumber(std::string_view text) {
@@ -288,6 +291,38 @@ Result<FileSelection> SelectFiles(const SelectionOptions& options) {
   FileSelection selection;
   PITR_RETURN_IF_ERROR(Walk(options, &selection).Run());
   return selection;
+}
+
+std::optional<RelationFile> RelationOfPath(std::string_view path) {
+  if (KindOfPath(path) != FileKind::kRelation) {
+    return std::nullopt;
+  }
+  const std::size_t slash = path.rfind('/');
+  const std::optional<RelationFileName> name = ParseRelationFileName(path.substr(slash + 1));
+  RelationFile file;
+  wal::RelFork& relation = file.relation;
+  const auto number = [](std::string_view digits, std::uint32_t* value) {
+    const char* const end = digits.data() + digits.size();
+    const auto parsed = std::from_chars(digits.data(), end, *value);
+    return parsed.ec == std::errc() && parsed.ptr == end;
+  };
+  bool good = number(name->number, &relation.relation);
+  const std::string_view folder = path.substr(0, slash);
+  if (folder == "global") {
+    relation.tablespace = kGlobalTablespace;
+  } else {
+    good = good && number(folder.substr(folder.rfind('/') + 1), &relation.database);
+    relation.tablespace = kDefaultTablespace;
+    if (folder.starts_with(kTablespaces)) {
+      const std::string_view rest = folder.substr(kTablespaces.size());
+      good = good && number(rest.substr(0, rest.find('/')), &relation.tablespace);
+    }
+  }
+  constexpr std::string_view kForks[] = {"", "fsm", "vm", "init"};
+  relation.fork = static_cast<std::uint8_t>(
+      std::find(std::begin(kForks), std::end(kForks), name->fork) - std::begin(kForks));
+  file.segment = name->segment;
+  return good ? std::optional<RelationFile>(file) : std::nullopt;
 }
 
 }  // namespace pitr

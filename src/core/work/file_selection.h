@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/repo/manifest.h"
+#include "core/wal/index.h"
 
 namespace pitr {
 
@@ -35,6 +36,14 @@ struct RelationFileName {
 };
 std::optional<RelationFileName> ParseRelationFileName(std::string_view name);
 bool IsTemporaryRelationName(std::string_view name);  // t<backend>_<number>, any fork and segment
+
+// The relation fork and segment that a relation's file is, as WAL names it.
+struct RelationFile {
+  wal::RelFork relation;
+  std::uint32_t segment = 0;
+};
+// nullopt when KindOfPath says anything but kRelation.
+std::optional<RelationFile> RelationOfPath(std::string_view path);
 
 // kRelation for base/<db>/<n>…, global/<n>… and pg_tblspc/<oid>/<version>/<db>/<n>…, kPlain for every other file.
 FileKind KindOfPath(std::string_view path);
