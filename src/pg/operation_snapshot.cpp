@@ -1,5 +1,9 @@
 // Snapshot and verification operations.
+#include <algorithm>
+#include <map>
+
 #include "core/base/file.h"
+#include "core/repo/catalogue.h"
 #include "core/repo/manifest.h"
 #include "core/repo/wal_archive.h"
 #include "pg/backup_session.h"
@@ -7,7 +11,9 @@
 #include "pg/demand.h"
 #include "pg/guc.h"
 #include "pg/lease.h"
+#include "pg/log.h"
 #include "pg/operation_kinds.h"
+#include "pg/replay_bound.h"
 #include "pg/server_facts.h"
 #include "pg/postgres_headers.h"
 
@@ -59,6 +65,17 @@ Status WaitForWal(const OperationContext& context, TimelineId timeline, Lsn star
   return HoldLease(context.repo, *context.identity);
 }
 
+// An increment wants to know what changed up to its start: the WAL of before must be in the repository, the open segment's part too.
+// Whoever asks for a snapshot waits for it in any case, at the end.
+Status ShipUpToNow(const OperationContext& context) {
+  for (;;) {
+    const Status shipped = RequestShip(1000, context.operation);
+    if (shipped.ok() || shipped.code() == Code::kCancelled) return shipped;
+    // A server that has lost its branch ships nothing: it would be waited for in vain.
+    PITR_RETURN_IF_ERROR(HoldLease(context.repo, *context.identity));
+  }
+}
+
 // Contents that belong to this moment of this server only.
 Json ExcludedDirectories() {
   Json excluded = Json::array();
@@ -92,6 +109,8 @@ Json SnapshotJob(const OperationContext& context, const Json& request, const std
   job["workers"] = settings.snapshot_workers;
   job["verify_checksums"] = SettingValue("data_checksums") == "on";
   job["excluded_directories"] = ExcludedDirectories();
+  job["full_because"] = nullptr;
+  if (standby) job["full_because"] = "it is taken on a standby";
   return job;
 }
 
@@ -106,8 +125,12 @@ Result<Json> RunSnapshot(const OperationContext& context) {
   BackupSession session;
   context.operation->SetPhase("checkpoint");
   const BackupStart start = session.Start("pitr snapshot " + id);
+  if (!standby) {
+    context.operation->SetPhase("wait for WAL");
+    PITR_RETURN_IF_ERROR(ShipUpToNow(context));
+  }
   const Json job = SnapshotJob(context, request, id, start, standby);
-  return RunChild(context, job, [&](const std::string&) -> Result<Json> {
+  const auto stop_backup = [&](const std::string&) -> Result<Json> {
     context.operation->SetPhase("stop");
     const BackupStop stop = session.Stop();
     context.operation->SetPhase("wait for WAL");
@@ -119,8 +142,39 @@ Result<Json> RunSnapshot(const OperationContext& context) {
     answer["stop"]["tablespace_map"] = stop.tablespace_map;
     answer["stop"]["finished_at"] = FormatTime(SystemClock().Now());
     return answer;
+  };
+  PITR_ASSIGN_OR_RETURN(Json result, RunChild(context, job, stop_backup));
+  if (job.value("origin", "") == std::string_view("replay")) {
+    context.operation->SetPhase("thin out");
+    // The snapshot is there whatever becomes of the others; next time they are looked at again.
+    const Status thinned = ThinReplaySnapshots(context);
+    if (!thinned.ok()) LogStatus(WARNING, "could not thin out snapshots", thinned);
+  }
+  return result;
+}
+
+namespace {
+
+// Snapshots by id: all of their frames could be read, or not. The next snapshot is not based on a damaged one.
+Status RememberDamage(Repository* repo, const std::map<std::string, bool>& is_good) {
+  const auto is_known_bad = [](const Json& flags, const std::string& id) {
+    const Json* const flag = JsonObject(flags, id);
+    return flag != nullptr && flag->value("damaged", false);
+  };
+  PITR_ASSIGN_OR_RETURN(const Json flags, ReadDocument(repo, "snapshots"));
+  const bool is_said = std::all_of(is_good.begin(), is_good.end(), [&](const auto& snapshot) {
+    return snapshot.second != is_known_bad(flags, snapshot.first);
+  });
+  if (is_said) return Status::Ok();
+  return UpdateDocument(repo, "snapshots", [&](Json* document) {
+    for (const auto& [id, good] : is_good) {
+      if (!good || is_known_bad(*document, id)) (*document)[id]["damaged"] = !good;
+    }
+    return Status::Ok();
   });
 }
+
+}  // namespace
 
 Result<Json> RunVerify(const OperationContext& context) {
   const Json request = context.operation->Request();
@@ -132,17 +186,22 @@ Result<Json> RunVerify(const OperationContext& context) {
   job["workers"] = CurrentSettings().restore_workers;
   Json findings = Json::array();
   std::uint64_t checked = 0;
-  PITR_ASSIGN_OR_RETURN(Json result,
-                        RunChild(context, job, [&](const std::string& line) -> Result<Json> {
-                          PITR_ASSIGN_OR_RETURN(const Json json, ParseJson(line, "finding"));
-                          const Json* finding = JsonObject(json, "finding");
-                          if (finding == nullptr) return Json::object();
-                          checked++;
-                          // What is wrong is always kept; what is right only while it fits the answer.
-                          if (!finding->value("ok", false) || findings.size() < 20)
-                            findings.push_back(*finding);
-                          return Json::object();
-                        }));
+  std::map<std::string, bool> is_good;
+  PITR_ASSIGN_OR_RETURN(
+      Json result, RunChild(context, job, [&](const std::string& line) -> Result<Json> {
+        PITR_ASSIGN_OR_RETURN(const Json json, ParseJson(line, "finding"));
+        const Json* finding = JsonObject(json, "finding");
+        if (finding == nullptr) return Json::object();
+        checked++;
+        if (finding->value("kind", "") == "frame") {
+          const auto [at, is_new] = is_good.emplace(finding->value("object", ""), true);
+          at->second = at->second && finding->value("ok", false);
+        }
+        // What is wrong is always kept; what is right only while it fits the answer.
+        if (!finding->value("ok", false) || findings.size() < 20) findings.push_back(*finding);
+        return Json::object();
+      }));
+  PITR_RETURN_IF_ERROR(RememberDamage(context.repo, is_good));
   while (DumpJson(findings).size() > sizeof(OperationSlot{}.result) - 512 && !findings.empty()) {
     findings.erase(findings.size() - 1);
   }

@@ -1,8 +1,12 @@
 // A snapshot between the server's backup start and stop: copy all files, then, when the worker knows the stop LSN and has its WAL in
 // the repository, the manifest. Without the manifest the snapshot does not exist.
+#include <optional>
 #include <string>
 
+#include "core/base/fault.h"
+#include "core/plan/increment_base.h"
 #include "core/repo/layout.h"
+#include "core/work/control_file.h"
 #include "core/work/snapshot_copy.h"
 #include "tool/build.h"
 #include "tool/job.h"
@@ -74,14 +78,59 @@ void RemovePacks(Repository* repo, const Manifest& manifest) {
   }
 }
 
-Status CopyAndPublish(const Json& job, JobContext* context, Repository* repo, Manifest* manifest) {
-  PITR_ASSIGN_OR_RETURN(const SnapshotCopyOptions options, CopyOptionsOfJob(job, *manifest));
+// What to base it on; a full snapshot always says why in the log.
+Result<std::optional<IncrementBase>> ChooseBase(const Json& job, JobContext* context,
+                                                Repository* repo, const std::string& data_directory,
+                                                Manifest* manifest) {
+  IncrementChoice choice;
+  PITR_ASSIGN_OR_RETURN(const std::optional<std::string> why_full,
+                        JsonOptionalText(job, "full_because"));
+  if (why_full) {
+    choice.why_full = *why_full;
+  } else {
+    context->output->Phase("changes");
+    PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
+    PITR_ASSIGN_OR_RETURN(const ControlFile control, ReadControlFile(data_directory));
+    manifest->control = control.settings;
+    PITR_ASSIGN_OR_RETURN(choice, ChooseIncrementBase(repo, branches, *manifest));
+  }
+  if (!choice.base) {
+    context->output->Log(LogLevel::kInfo,
+                         "snapshot \"" + manifest->id + "\" is a full one: " + choice.why_full);
+  }
+  return std::move(choice.base);
+}
+
+// Whoever deletes the base looks afterwards who else refers to its packs, and has seen our manifest or removed its own before we look.
+Status CheckBaseIsThere(Repository* repo, const Manifest& manifest) {
+  PITR_FAULT("snapshot.manifest.before_look_at_base");
+  const Status there = repo->store()->Stat(layout::ManifestObject(*manifest.based_on)).status();
+  if (there.code() != Code::kNotFound) {
+    return there;
+  }
+  PITR_RETURN_IF_ERROR(repo->store()->Remove(layout::ManifestObject(manifest.id)));
+  return Status(Code::kNotReady, "snapshot \"" + *manifest.based_on +
+                                     "\", on which this one was based, was deleted meanwhile");
+}
+
+Status CopyAndPublish(const Json& job, JobContext* context, Repository* repo, Manifest* manifest,
+                      SnapshotCopyFigures* figures) {
+  PITR_ASSIGN_OR_RETURN(SnapshotCopyOptions options, CopyOptionsOfJob(job, *manifest));
+  PITR_ASSIGN_OR_RETURN(const std::optional<IncrementBase> base,
+                        ChooseBase(job, context, repo, options.data_directory, manifest));
+  if (base) {
+    options.base = &base->manifest;
+    options.changed = &base->changed;
+    options.base_pack_sizes = base->pack_sizes;
+  }
+  options.figures = figures;
   context->output->Phase("copy");
   OnePhase progress(context->output);
   PITR_RETURN_IF_ERROR(CopySnapshot(repo, options, manifest, &progress, context->cancel));
   PITR_ASSIGN_OR_RETURN(const Json answer, context->Ask("stop"));
   PITR_RETURN_IF_ERROR(TakeStop(answer, manifest));
-  return WriteManifest(repo, *manifest);
+  PITR_RETURN_IF_ERROR(WriteManifest(repo, *manifest));
+  return manifest->based_on ? CheckBaseIsThere(repo, *manifest) : Status::Ok();
 }
 
 }  // namespace
@@ -90,7 +139,8 @@ Result<Json> RunSnapshotJob(const Json& job, JobContext* context) {
   PITR_ASSIGN_OR_RETURN(Manifest manifest, ManifestOfJob(job));
   PITR_ASSIGN_OR_RETURN(const RepositoryAccess access, AccessFrom(job));
   PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(access, false));
-  Status status = CopyAndPublish(job, context, repo.get(), &manifest);
+  SnapshotCopyFigures figures;
+  Status status = CopyAndPublish(job, context, repo.get(), &manifest, &figures);
   if (status.ok() && context->cancel->IsCancelled()) {
     // Too late to stop the manifest, and whoever cancelled has been told that there is no snapshot.
     PITR_RETURN_IF_ERROR(repo->store()->Remove(layout::ManifestObject(manifest.id)));
@@ -107,6 +157,9 @@ Result<Json> RunSnapshotJob(const Json& job, JobContext* context) {
   Json line;
   Json& done = line["done"];
   done["snapshot_id"] = manifest.id;
+  done["snapshot_kind"] = manifest.kind;
+  done["read_bytes"] = figures.read_bytes;
+  done["compacted_bytes"] = figures.compacted_bytes;
   done["database_bytes"] = manifest.database_bytes;
   done["new_bytes"] = manifest.new_bytes;
   done["stored_bytes"] = manifest.stored_bytes;

@@ -14,15 +14,30 @@ void FrameBuilder::AddExtent(std::uint32_t file, std::uint64_t offset, std::size
   const auto frame = static_cast<std::uint32_t>(frames_.size());
   const auto frame_offset = static_cast<std::uint32_t>(used_);
   used_ += size;
-  if (!extents_.empty()) {
+  if (extents_.size() > first_extent_) {
     FileExtent& last = extents_.back();
-    if (last.file == file && last.extent.frame == frame &&
-        last.extent.file_offset + last.extent.length == offset) {
+    if (last.file == file && last.extent.file_offset + last.extent.length == offset) {
       last.extent.length += static_cast<std::uint32_t>(size);
       return;
     }
   }
-  extents_.push_back({file, {offset, frame, frame_offset, static_cast<std::uint32_t>(size)}});
+  extents_.push_back(
+      {file, {offset, frame, frame_offset, static_cast<std::uint32_t>(size)}, false});
+}
+
+// The frame is the base's: nothing is stored.
+bool FrameBuilder::TakeKnown(const Frame& frame) {
+  const FileExtent& first = extents_[first_extent_];
+  const auto found =
+      known_->Find(frame.plain_hash, frame.plain_size, first.file, first.extent.file_offset);
+  if (!found) {
+    return false;
+  }
+  for (std::size_t i = first_extent_; i < extents_.size(); i++) {
+    extents_[i].extent.frame = *found;
+    extents_[i].is_known = true;
+  }
+  return true;
 }
 
 void FrameBuilder::Take(std::uint32_t file, std::uint64_t offset, std::size_t size) {
@@ -47,6 +62,12 @@ Status FrameBuilder::Flush() {
   Frame frame;
   frame.plain_size = static_cast<std::uint32_t>(plain.size());
   frame.plain_hash = Xxh3(plain);
+  used_ = 0;
+  const bool is_known = TakeKnown(frame);
+  first_extent_ = extents_.size();
+  if (is_known) {
+    return Status::Ok();
+  }
   packed_.clear();
   if (level_ != 0) {
     PITR_RETURN_IF_ERROR(CompressBlock(level_, plain, &packed_));
@@ -58,7 +79,6 @@ Status FrameBuilder::Flush() {
   frame.pack = place.number;
   frame.offset = place.offset;
   frames_.push_back(frame);
-  used_ = 0;
   return Status::Ok();
 }
 

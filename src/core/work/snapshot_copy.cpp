@@ -1,5 +1,4 @@
-// Copies files into packs with threads. The list of files is cut into items that threads take in turn: a piece
-// of a big file, whose frames are its runs of 32 pages, or a group of small files, whose frames hold several.
+// Copies files into packs with threads, which take items of work in turn (snapshot_items.h).
 //
 // Nothing needs to be consistent here: whatever changes while it is copied is put right by replaying the WAL
 // from the start LSN, which the caller determined before. That covers files that shrink, grow or vanish.
@@ -13,95 +12,32 @@
 #include <cstring>
 #include <limits>
 #include <memory>
-#include <tuple>
 
 #include "core/base/file.h"
 #include "core/repo/layout.h"
 #include "core/work/control_file.h"
 #include "core/work/file_selection.h"
 #include "core/work/frame_builder.h"
+#include "core/work/increment_plan.h"
+#include "core/work/known_frames.h"
 #include "core/work/page_check.h"
+#include "core/work/snapshot_gather.h"
+#include "core/work/snapshot_items.h"
 #include "core/work/thread_pool.h"
 
 namespace pitr {
 
 namespace {
 
-constexpr std::uint64_t kPieceSize = 64ULL << 20;  // of a big file: some 0.2 s of work
-constexpr std::uint64_t kGroupSize = 4ULL << 20;   // of small files
-constexpr std::size_t kGroupFiles = 512;
 constexpr std::uint64_t kReadAhead = 1ULL << 20;
 constexpr int kRereads = 3;
-constexpr std::string_view kControlPath = "global/pg_control";
-
-// [offset, offset + length) of a file; `to_end`: and whatever follows by now.
-struct Piece {
-  std::uint32_t file = 0;
-  std::uint64_t offset = 0, length = 0;
-  bool to_end = false;
-};
-
-struct Item {
-  std::vector<Piece> pieces;
-  bool big = false;  // every run of 32 pages is a frame of its own
-};
-
-class ItemPlanner {
- public:
-  std::vector<Item> Plan(const std::vector<ManifestFile>& files) {
-    for (std::uint32_t i = 0; i < files.size(); i++) {
-      const ManifestFile& file = files[i];
-      // An empty relation has nothing to read; an empty plain file may have got its content meanwhile.
-      const bool wanted =
-          file.kind == FileKind::kPlain || (file.kind == FileKind::kRelation && file.size > 0);
-      if (wanted && file.path != kControlPath) {
-        file.size >= kFrameSize ? AddBig(i, file) : AddSmall(i, file);
-      }
-    }
-    Close(&relations_);
-    Close(&plain_);
-    return std::move(items_);
-  }
-
- private:
-  struct Group {
-    Item item;
-    std::uint64_t size = 0;
-  };
-
-  // Pages added after the listing come from WAL; a plain file has nothing else to add them, hence to_end.
-  void AddBig(std::uint32_t index, const ManifestFile& file) {
-    for (std::uint64_t offset = 0; offset < file.size; offset += kPieceSize) {
-      const std::uint64_t length = std::min(kPieceSize, file.size - offset);
-      const bool last = offset + length == file.size;
-      items_.push_back({{{index, offset, length, last && file.kind == FileKind::kPlain}}, true});
-    }
-  }
-
-  // Relations and other files never share a frame: pages stay aligned.
-  void AddSmall(std::uint32_t index, const ManifestFile& file) {
-    Group& group = file.kind == FileKind::kRelation ? relations_ : plain_;
-    group.item.pieces.push_back({index, 0, file.size, file.kind == FileKind::kPlain});
-    group.size += file.size;
-    if (group.size >= kGroupSize || group.item.pieces.size() >= kGroupFiles) {
-      Close(&group);
-    }
-  }
-
-  void Close(Group* group) {
-    if (!group->item.pieces.empty()) {
-      items_.push_back(std::move(group->item));
-    }
-    *group = {};
-  }
-
-  std::vector<Item> items_;
-  Group relations_, plain_;
-};
+constexpr std::uint64_t kLeastShared = 8ULL << 20;
 
 struct CopyContext {
   const SnapshotCopyOptions& options;
   const std::vector<ManifestFile>& files;
+  const IncrementPlan* plan = nullptr;  // null: a full snapshot
+  const KnownFrames& known;
   std::uint32_t relation_segment_blocks = 0;
   bool check_pages = false;
   Progress* progress = nullptr;
@@ -113,24 +49,19 @@ class Copier {
   Copier(Repository* repo, const CopyContext& context, std::atomic<std::uint32_t>* next_pack)
       : context_(context),
         packs_(repo, context.options.snapshot, next_pack, context.options.pack_target),
-        builder_(&packs_, context.options.compression_level) {}
+        builder_(&packs_, context.options.compression_level, &context.known) {}
 
-  Status Copy(const Item& item, const StopSignal& stop);
+  Status Copy(const CopyItem& item, const StopSignal& stop);
   Status CopyControlFile(std::uint32_t index);
   Status Close() { return packs_.Close(); }
 
-  // How far a file could be read; a file in none of any thread's list has vanished.
-  struct Reached {
-    std::uint32_t file = 0;
-    std::uint64_t end = 0;
-  };
-  const std::vector<Reached>& reached() const { return reached_; }
-  const std::vector<BadPage>& bad_pages() const { return bad_pages_; }
-  const FrameBuilder& builder() const { return builder_; }
+  CopyResult result() const { return {&builder_, &reached_, &vanished_, &bad_pages_}; }
+  std::uint64_t read_bytes() const { return read_bytes_; }
   const PackWriter& packs() const { return packs_; }
 
  private:
-  Status CopyPiece(const Piece& piece, bool big, const StopSignal& stop);
+  Status CopyOne(const CopyPiece& piece, bool big, const StopSignal& stop);
+  Result<const File*> OpenFile(std::uint32_t index);
   Status CheckPages(const File& file, const ManifestFile& listed, std::uint64_t offset,
                     std::size_t size);
   void Done(std::uint64_t bytes) {
@@ -139,30 +70,59 @@ class Copier {
     }
   }
 
+  bool IsPaged(std::uint32_t index) const {
+    return context_.plan != nullptr && context_.plan->files[index].base != nullptr;
+  }
+
   const CopyContext& context_;
   PackWriter packs_;
   FrameBuilder builder_;
-  std::vector<Reached> reached_;
+  // The one that was read last: many pieces are a page of the same file.
+  File open_;
+  std::uint32_t open_index_ = 0;
+  std::uint64_t read_bytes_ = 0;
+  std::vector<ReachedEnd> reached_;
+  std::vector<std::uint32_t> vanished_;
   std::vector<BadPage> bad_pages_;
 };
 
-Status Copier::Copy(const Item& item, const StopSignal& stop) {
-  for (const Piece& piece : item.pieces) {
-    PITR_RETURN_IF_ERROR(CopyPiece(piece, item.big, stop));
+Status Copier::Copy(const CopyItem& item, const StopSignal& stop) {
+  for (const CopyPiece& piece : item.pieces) {
+    PITR_RETURN_IF_ERROR(CopyOne(piece, item.big, stop));
   }
   return builder_.Flush();
 }
 
-Status Copier::CopyPiece(const Piece& piece, bool big, const StopSignal& stop) {
+// Null when it has vanished.
+Result<const File*> Copier::OpenFile(std::uint32_t index) {
+  if (open_.is_open() && open_index_ == index) {
+    return &open_;
+  }
+  auto file =
+      File::Open(JoinPath(context_.options.data_directory, context_.files[index].path), O_RDONLY);
+  if (!file.ok() && file.status().code() != Code::kNotFound) {
+    return std::move(file).status();
+  }
+  open_ = file.ok() ? std::move(*file) : File();
+  open_index_ = index;
+  if (!open_.is_open() && IsPaged(index)) {
+    vanished_.push_back(index);
+  }
+  return open_.is_open() ? &open_ : nullptr;
+}
+
+Status Copier::CopyOne(const CopyPiece& piece, bool big, const StopSignal& stop) {
   const ManifestFile& listed = context_.files[piece.file];
   PITR_RETURN_IF_ERROR(stop.Check());
-  auto file = File::Open(JoinPath(context_.options.data_directory, listed.path), O_RDONLY);
-  if (!file.ok()) {
+  PITR_ASSIGN_OR_RETURN(const File* const file, OpenFile(piece.file));
+  if (file == nullptr) {
     Done(piece.length);
-    return file.status().code() == Code::kNotFound ? Status::Ok() : std::move(file).status();
+    return Status::Ok();
   }
-  ::posix_fadvise(file->fd(), static_cast<off_t>(piece.offset), static_cast<off_t>(piece.length),
-                  POSIX_FADV_SEQUENTIAL);
+  if (big) {
+    ::posix_fadvise(file->fd(), static_cast<off_t>(piece.offset), static_cast<off_t>(piece.length),
+                    POSIX_FADV_SEQUENTIAL);
+  }
   const std::uint64_t end =
       piece.to_end ? std::numeric_limits<std::int64_t>::max() : piece.offset + piece.length;
   std::uint64_t at = piece.offset, announced = piece.offset, uncounted = piece.length;
@@ -179,6 +139,7 @@ Status Copier::CopyPiece(const Piece& piece, bool big, const StopSignal& stop) {
     const std::size_t wanted = std::min<std::uint64_t>(builder_.room(), end - at);
     PITR_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(at, builder_.space(), wanted));
     is_end = got < wanted;
+    read_bytes_ += got;
     if (listed.kind == FileKind::kRelation) {
       got -= got % kPageSize;
       PITR_RETURN_IF_ERROR(CheckPages(*file, listed, at, got));
@@ -191,7 +152,7 @@ Status Copier::CopyPiece(const Piece& piece, bool big, const StopSignal& stop) {
   }
   Done(uncounted);
   // A later piece of a file that has become shorter says nothing about its size.
-  if (at > piece.offset || piece.offset == 0) {
+  if (!IsPaged(piece.file) && (at > piece.offset || piece.offset == 0)) {
     reached_.push_back({piece.file, at});
   }
   return Status::Ok();
@@ -234,94 +195,9 @@ Status Copier::CopyControlFile(std::uint32_t index) {
   return builder_.Flush();
 }
 
-// Frames in the order of packs and offsets, numbers of packs into indexes; extents to their files.
-void GatherFrames(const std::vector<std::unique_ptr<Copier>>& copiers, Manifest* manifest) {
-  manifest->packs.clear();
-  manifest->frames.clear();
-  manifest->stored_bytes = 0;
-  struct Origin {
-    std::uint32_t copier = 0, frame = 0;
-  };
-  std::vector<Origin> order;
-  for (std::uint32_t c = 0; c < copiers.size(); c++) {
-    for (std::uint32_t f = 0; f < copiers[c]->builder().frames().size(); f++) {
-      order.push_back({c, f});
-    }
-  }
-  const auto frame_of = [&](const Origin& origin) -> const Frame& {
-    return copiers[origin.copier]->builder().frames()[origin.frame];
-  };
-  std::sort(order.begin(), order.end(), [&](const Origin& a, const Origin& b) {
-    return std::pair(frame_of(a).pack, frame_of(a).offset) <
-           std::pair(frame_of(b).pack, frame_of(b).offset);
-  });
-  std::vector<std::vector<std::uint32_t>> index_of(copiers.size());
-  for (std::uint32_t c = 0; c < copiers.size(); c++) {
-    index_of[c].resize(copiers[c]->builder().frames().size());
-  }
-  for (const Origin& origin : order) {
-    Frame frame = frame_of(origin);
-    if (manifest->packs.empty() || manifest->packs.back().number != frame.pack) {
-      manifest->packs.push_back({manifest->id, frame.pack});
-    }
-    frame.pack = static_cast<std::uint32_t>(manifest->packs.size() - 1);
-    index_of[origin.copier][origin.frame] = static_cast<std::uint32_t>(manifest->frames.size());
-    manifest->stored_bytes += frame.packed_size;
-    manifest->frames.push_back(frame);
-  }
-  for (std::uint32_t c = 0; c < copiers.size(); c++) {
-    for (const FrameBuilder::FileExtent& found : copiers[c]->builder().extents()) {
-      Extent extent = found.extent;
-      extent.frame = index_of[c][extent.frame];
-      manifest->files[found.file].extents.push_back(extent);
-    }
-  }
-  manifest->new_bytes = manifest->stored_bytes;  // every frame is this snapshot's
-}
-
-// Sizes as far as files could be read; files that vanished are taken out.
-void GatherFiles(const std::vector<std::unique_ptr<Copier>>& copiers, Manifest* manifest) {
-  manifest->bad_pages.clear();
-  manifest->database_bytes = 0;
-  std::vector<bool> is_there(manifest->files.size());
-  for (std::size_t i = 0; i < manifest->files.size(); i++) {
-    ManifestFile& file = manifest->files[i];
-    const bool was_read =
-        file.kind == FileKind::kPlain || (file.kind == FileKind::kRelation && file.size > 0);
-    is_there[i] = !was_read;
-    file.size = 0;
-  }
-  for (const auto& copier : copiers) {
-    for (const Copier::Reached& reached : copier->reached()) {
-      is_there[reached.file] = true;
-      manifest->files[reached.file].size =
-          std::max(manifest->files[reached.file].size, reached.end);
-    }
-    for (const BadPage& bad : copier->bad_pages()) {
-      manifest->bad_pages.push_back(bad);
-    }
-  }
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < manifest->files.size(); i++) {
-    if (is_there[i]) {
-      if (kept != i) {
-        manifest->files[kept] = std::move(manifest->files[i]);
-      }
-      ManifestFile& file = manifest->files[kept++];
-      std::sort(file.extents.begin(), file.extents.end(),
-                [](const Extent& a, const Extent& b) { return a.file_offset < b.file_offset; });
-      manifest->database_bytes += file.size;
-    }
-  }
-  manifest->files.resize(kept);
-  std::sort(manifest->bad_pages.begin(), manifest->bad_pages.end(),
-            [](const BadPage& a, const BadPage& b) {
-              return std::tie(a.path, a.block) < std::tie(b.path, b.block);
-            });
-}
-
-Status CopyAll(const std::vector<Item>& items, const std::vector<std::unique_ptr<Copier>>& copiers,
-               std::uint32_t control_index, const CancelToken* cancel) {
+Status CopyAll(const std::vector<CopyItem>& items,
+               const std::vector<std::unique_ptr<Copier>>& copiers, std::uint32_t control_index,
+               const CancelToken* cancel) {
   const int workers = static_cast<int>(copiers.size());
   std::atomic<std::size_t> next_item = 0, next_pack = 0;
   const auto copy = [&](int worker, const StopSignal& stop) -> Status {
@@ -371,6 +247,41 @@ void LogFindings(const FileSelection& selection, const Manifest& manifest, Logge
 
 }  // namespace
 
+namespace {
+
+std::uint64_t BytesOf(const std::vector<CopyItem>& items) {
+  std::uint64_t bytes = 0;
+  for (const CopyItem& item : items) {
+    for (const CopyPiece& piece : item.pieces) {
+      bytes += piece.length;
+    }
+  }
+  return bytes;
+}
+
+struct Increment {
+  IncrementPlan plan;
+  KnownFrames known;
+};
+
+Increment PlanFrom(const SnapshotCopyOptions& options, const ControlFile& control,
+                   const std::vector<ManifestFile>& files) {
+  Increment increment;
+  if (options.base == nullptr) {
+    return increment;
+  }
+  IncrementInput input;
+  input.base = options.base;
+  input.changed = options.changed;
+  input.relation_segment_blocks = control.relation_segment_blocks;
+  input.pack_sizes = options.base_pack_sizes;
+  increment.plan = PlanIncrement(files, input);
+  increment.known = KnownFrames(*options.base, increment.plan, files);
+  return increment;
+}
+
+}  // namespace
+
 Status CopySnapshot(Repository* repo, const SnapshotCopyOptions& options, Manifest* manifest,
                     Progress* progress, const CancelToken* cancel) {
   PITR_ASSIGN_OR_RETURN(const ControlFile control, ReadControlFile(options.data_directory));
@@ -388,30 +299,44 @@ Status CopySnapshot(Repository* repo, const SnapshotCopyOptions& options, Manife
     return Status(Code::kIo, "\"" + options.data_directory + "\" is no data directory");
   }
   const auto control_index = static_cast<std::uint32_t>(control_at - selection.files.begin());
+  const Increment increment = PlanFrom(options, control, selection.files);
+  const IncrementPlan* const plan = options.base == nullptr ? nullptr : &increment.plan;
+  const std::vector<CopyItem> items = PlanItems(selection.files, plan);
   if (progress != nullptr) {
     progress->Phase("copying files");
-    progress->Total(selection.bytes);
+    progress->Total(BytesOf(items) + control_at->size);
   }
   const bool check_pages = options.verify_checksums && control.settings.data_checksum_version != 0;
-  const CopyContext context{options, selection.files, control.relation_segment_blocks, check_pages,
-                            progress};
+  const CopyContext context{
+      options,     selection.files, plan, increment.known, control.relation_segment_blocks,
+      check_pages, progress};
   std::atomic<std::uint32_t> next_pack = 1;
   std::vector<std::unique_ptr<Copier>> copiers;
-  for (int i = 0; i < std::max(options.workers, 1); i++) {
+  std::vector<CopyResult> results;
+  // A pack of each thread for a few pages would be many objects for little.
+  const bool is_short = plan != nullptr && BytesOf(items) < kLeastShared;
+  for (int i = 0; i < (is_short ? 1 : std::max(options.workers, 1)); i++) {
     copiers.push_back(std::make_unique<Copier>(repo, context, &next_pack));
+    results.push_back(copiers.back()->result());
   }
-  const Status status =
-      CopyAll(ItemPlanner().Plan(selection.files), copiers, control_index, cancel);
+  const Status status = CopyAll(items, copiers, control_index, cancel);
   if (!status.ok()) {
     RemovePacks(repo, options.snapshot, copiers);
     return status;
   }
   manifest->id = options.snapshot;
   manifest->control = control.settings;
-  manifest->files = selection.files;
-  GatherFrames(copiers, manifest);
-  GatherFiles(copiers, manifest);
+  manifest->kind = plan == nullptr ? "full" : "increment";
+  manifest->based_on = plan == nullptr ? std::nullopt : std::optional(options.base->id);
+  manifest->files = std::move(selection.files);
+  GatherManifest(results, options.base, plan, manifest);
   LogFindings(selection, *manifest, options.logger);
+  if (options.figures != nullptr) {
+    *options.figures = {0, increment.plan.compacted_bytes};
+    for (const auto& copier : copiers) {
+      options.figures->read_bytes += copier->read_bytes();
+    }
+  }
   return Status::Ok();
 }
 

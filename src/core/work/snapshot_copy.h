@@ -7,10 +7,17 @@
 
 #include "core/base/cancel.h"
 #include "core/base/log.h"
+#include "core/plan/changed_pages.h"
 #include "core/repo/manifest.h"
 #include "core/work/progress.h"
 
 namespace pitr {
+
+struct SnapshotCopyFigures {
+  std::uint64_t read_bytes = 0;  // from the data directory
+  std::uint64_t compacted_bytes =
+      0;  // of these, unchanged pages that were stored anew (increment_plan.h)
+};
 
 struct SnapshotCopyOptions {
   std::string data_directory;
@@ -22,9 +29,14 @@ struct SnapshotCopyOptions {
   bool verify_checksums = false;                  // if the cluster has them
   Lsn start_lsn;             // pages with a newer LSN may be torn and are not judged
   Logger* logger = nullptr;  // what was skipped, damaged pages; may be null
+  // For an increment: the snapshot before, and what changed since; how long its packs are, as far as is known.
+  const Manifest* base = nullptr;
+  const ChangedPages* changed = nullptr;
+  std::vector<std::uint64_t> base_pack_sizes;
+  SnapshotCopyFigures* figures = nullptr;  // may be null
 };
 
-// Fills id, files, frames, packs, bad_pages, control, database_bytes, new_bytes, stored_bytes of `manifest`. Packs are
+// Fills id, kind, based_on, files, frames, packs, bad_pages, control, database_bytes, new_bytes, stored_bytes of `manifest`. Packs are
 // durable when it returns OK; on any error what it wrote is removed as far as possible (the rest is collected later).
 // Left out as the server's own base backup does (src/backend/backup/basebackup.c excludeFiles/excludeDirContents),
 // unlogged relations but for their init fork, temporary relations, pgsql_tmp*. global/pg_control comes last.

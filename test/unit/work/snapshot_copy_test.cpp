@@ -11,6 +11,7 @@
 
 #include "core/repo/layout.h"
 #include "core/work/lay_out.h"
+#include "core/work/snapshot_gather.h"
 #include "unit/support/fake_cluster.h"
 #include "unit/support/fault_store.h"
 #include "unit/support/manifest_text.h"
@@ -327,6 +328,170 @@ TEST_F(SnapshotCopyTest, FilesThatVanishShrinkOrGrowMeanwhile) {
   EXPECT_EQ(files.at("base/5/note2").size, 1U);
   EXPECT_EQ(progress_.done, progress_.total);
   EXPECT_TRUE(VerifySnapshot(repo_.get(), manifest, 2, nullptr, nullptr).ok());
+}
+
+// ---- increments ----
+
+class IncrementCopyTest : public SnapshotCopyTest {
+ protected:
+  static wal::RelFork Rel(std::uint32_t relation) { return {1663, 5, relation, 0}; }
+
+  Manifest Increment(const Manifest& base, const std::string& id) {
+    options_.base = &base;
+    options_.changed = &changed_;
+    options_.figures = &figures_;
+    options_.snapshot = id;
+    Manifest manifest = Copy();
+    EXPECT_EQ(manifest.kind, "increment");
+    EXPECT_EQ(manifest.based_on, base.id);
+    changed_ = {};
+    return manifest;
+  }
+  void ChangePage(const std::string& path, std::uint32_t relation, std::uint32_t block) {
+    Result<File> file = File::Open(JoinPath(cluster_.path(), path), O_RDWR);
+    ASSERT_TRUE(file.ok()) << file.status().ToString();
+    EXPECT_TRUE(file->WriteAt(block * kPageSize, FakePage(seed_++, block)).ok());
+    changed_.blocks[Rel(relation)].Add(block);
+  }
+  static std::set<std::string> PacksOf(const Manifest& manifest) {
+    std::set<std::string> ids;
+    for (const PackRef& pack : manifest.packs) {
+      ids.insert(pack.snapshot);
+    }
+    return ids;
+  }
+
+  ChangedPages changed_;
+  SnapshotCopyFigures figures_;
+  std::uint32_t seed_ = 5000;
+};
+
+TEST_F(IncrementCopyTest, ReadsAndStoresWhatChangedAndMapsEverything) {
+  Fill();
+  const Manifest base = Copy();
+  ChangePage("base/5/16384", 16384, 3);
+  ChangePage("base/5/16384", 16384, 70);
+  ChangePage("base/5/16390", 16390, 60);  // was a page of zeroes
+  cluster_.Put("base/5/note1", "changed");
+  cluster_.Put("pg_xact/0002", std::string(1000, 'n'));
+  ASSERT_TRUE(RemoveFile(cluster_.path() + "/base/5/20003").ok());
+  const Manifest first = Increment(base, "sn-2");
+  ExpectSameFiles(first);
+  EXPECT_EQ(PacksOf(first), (std::set<std::string>{"sn-1", "sn-2"}));
+  EXPECT_LT(first.new_bytes, base.new_bytes / 5);
+  EXPECT_GT(first.stored_bytes, base.stored_bytes / 2);
+  EXPECT_LT(figures_.read_bytes, base.database_bytes / 2);
+  std::uint64_t stored = 0, fresh = 0;
+  for (const Frame& frame : first.frames) {
+    stored += frame.packed_size;
+    fresh += first.packs[frame.pack].snapshot == "sn-2" ? frame.packed_size : 0;
+  }
+  EXPECT_EQ(first.stored_bytes, stored);
+  EXPECT_EQ(first.new_bytes, fresh);
+
+  ChangePage("base/5/16384", 16384, 3);
+  const Manifest second = Increment(first, "sn-3");
+  ExpectSameFiles(second);
+  EXPECT_TRUE(VerifySnapshot(repo_.get(), second, 2, nullptr, nullptr).ok());
+  const Result<Manifest> decoded = DecodeManifest(EncodeManifest(second));
+  ASSERT_TRUE(decoded.ok()) << decoded.status().ToString();
+  EXPECT_EQ(decoded->frames.size(), second.frames.size());
+  // The others are as good as they were.
+  EXPECT_TRUE(VerifySnapshot(repo_.get(), base, 2, nullptr, nullptr).ok());
+}
+
+// A page that changed without being named: what makes the judges of the server tests worth something.
+TEST_F(IncrementCopyTest, APageThatIsNotNamedIsNotCopied) {
+  Fill();
+  const Manifest base = Copy();
+  ChangePage("base/5/16384", 16384, 3);
+  changed_ = {};
+  const Manifest increment = Increment(base, "sn-2");
+  LayOutOptions options;
+  options.directory = dir_ / "out";
+  ASSERT_TRUE(LayOutDirectory(repo_.get(), increment, options, nullptr, nullptr).ok());
+  EXPECT_FALSE(FakeCluster::At(options.directory).Read("base/5/16384") ==
+               cluster_.Read("base/5/16384"));
+}
+
+TEST_F(IncrementCopyTest, NothingChangedStoresNearlyNothing) {
+  Fill();
+  const Manifest base = Copy();
+  const Manifest increment = Increment(base, "sn-2");
+  ExpectSameFiles(increment);
+  EXPECT_LT(increment.new_bytes, base.new_bytes / 10) << "frames of whole files are known";
+}
+
+TEST_F(IncrementCopyTest, FilesThatGrowShrinkOrAreMadeAnew) {
+  Fill();
+  const Manifest base = Copy();
+  cluster_.Relation("base/5/16384", 7000, 90);  // cut to 10 and grown, other content
+  for (std::uint32_t page = 0; page < 10; page++) {
+    changed_.blocks[Rel(16384)].Add(page);
+  }
+  changed_.truncated[Rel(16384)] = 10;
+  cluster_.Relation("base/5/20001", 1001, 60);  // grown from 1
+  cluster_.Relation("base/5/20002", 8000, 50);  // another relation of that name
+  changed_.remade.insert(Rel(20002));
+  ASSERT_EQ(::truncate((cluster_.path() + "/base/5/16390").c_str(), 12 * kPageSize), 0);
+  changed_.truncated[Rel(16390)] = 12;
+  const Manifest increment = Increment(base, "sn-2");
+  ExpectSameFiles(increment);
+}
+
+TEST_F(IncrementCopyTest, PagesThatAreGoneByThenAreLeftToReplay) {
+  Fill();
+  const Manifest base = Copy();
+  ChangePage("base/5/16384", 16384, 70);
+  ChangePage("base/5/16390", 16390, 130);
+  const ChangeAtFirstQuestion change([&] {
+    EXPECT_EQ(::truncate((cluster_.path() + "/base/5/16384").c_str(), 20 * kPageSize), 0);
+    EXPECT_TRUE(RemoveFile(cluster_.path() + "/base/5/16390").ok());
+  });
+  options_.base = &base;
+  options_.changed = &changed_;
+  options_.snapshot = "sn-2";
+  const auto files = ByPath(Copy(nullptr, &change));
+  EXPECT_EQ(files.at("base/5/16384").size, 75U * kPageSize);
+  EXPECT_EQ(files.count("base/5/16390"), 0U);
+}
+
+// However many increments: no restore reads much more than it lays out, and no snapshot needs much more in the repository.
+TEST_F(IncrementCopyTest, ManyIncrementsDoNotWearItOut) {
+  options_.pack_target = 64U << 20;
+  options_.workers = 1;
+  cluster_.Relation("base/5/16384", 1, 300);
+  cluster_.Relation("base/5/16385", 2, 300);
+  Manifest newest = Copy();
+  std::uint32_t random = 12345;
+  for (int i = 2; i < 40; i++) {
+    for (int changes = 0; changes < 30; changes++) {
+      random = random * 1664525U + 1013904223U;
+      const std::uint32_t relation = 16384 + (random >> 30 & 1);
+      ChangePage("base/5/" + std::to_string(relation), relation, (random >> 8) % 300);
+    }
+    const Manifest before = std::move(newest);
+    newest = Increment(before, "sn-" + std::to_string(i));
+  }
+  ExpectSameFiles(newest);
+  std::uint64_t plain = 0, live = 0, packs = 0, extents = 0;
+  for (const Frame& frame : newest.frames) {
+    plain += frame.plain_size;
+  }
+  for (const ManifestFile& file : newest.files) {
+    extents += file.extents.size();
+    for (const Extent& extent : file.extents) {
+      live += extent.length;
+    }
+  }
+  MemoryStore store(objects_);
+  for (const PackRef& pack : newest.packs) {
+    packs += store.Stat(layout::PackObject(pack.snapshot, pack.number))->size;
+  }
+  EXPECT_LT(plain, live * 5 / 2);
+  EXPECT_LT(packs, newest.stored_bytes * 5 / 2);
+  EXPECT_LT(newest.packs.size(), 30U);
+  EXPECT_LT(extents, 400U) << "of 600 pages";
 }
 
 // ---- refusals, cancel, crash ----
