@@ -2,6 +2,7 @@
 #include "core/demand/folder.h"
 #include "core/plan/restore_plan.h"
 #include "core/repo/catalogue.h"
+#include "core/repo/collect.h"
 #include "core/repo/layout.h"
 #include "pg/boundary.h"
 #include "pg/branch_rows.h"
@@ -28,13 +29,7 @@ Result<std::string> SnapshotName(const Session& session, const std::optional<std
 // The row of a snapshot that is not finished.
 Result<Datum> RunningRow(FunctionCallInfo fcinfo, const Session& session, const std::string& name) {
   RowBuilder rows(fcinfo);
-  rows.Text(name)
-      .Null()
-      .Text(session.self().name)
-      .Text("full")
-      .Text("manual")
-      .Text("running")
-      .EndRow();
+  rows.Text(name).Null().Text(session.self().name).Null().Text("manual").Text("running").EndRow();
   return rows.Finish();
 }
 
@@ -95,19 +90,6 @@ Result<Datum> Keep(FunctionCallInfo fcinfo, const std::string& name) {
   RowBuilder rows(fcinfo);
   WriteSnapshotRow(&rows, session, head, FlagsOf(flags, head.manifest.id));
   return rows.Finish();
-}
-
-// The manifest goes first: without it the snapshot does not exist, and what is left of its packs nobody refers to.
-Result<std::uint64_t> RemoveSnapshot(Repository* repo, const SnapshotId& id) {
-  PITR_ASSIGN_OR_RETURN(const std::vector<ObjectStat> packs,
-                        repo->store()->List(layout::PacksPrefix(id)));
-  PITR_RETURN_IF_ERROR(repo->store()->Remove(layout::ManifestObject(id)));
-  std::uint64_t freed = 0;
-  for (const ObjectStat& pack : packs) {
-    PITR_RETURN_IF_ERROR(repo->store()->Remove(pack.name));
-    freed += pack.size;
-  }
-  return freed;
 }
 
 // A directory that was laid out from a snapshot reads its packs until it is complete; the live one, and those of undo branches.

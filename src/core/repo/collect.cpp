@@ -1,8 +1,11 @@
 #include "core/repo/collect.h"
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 #include <set>
 
+#include "core/base/fault.h"
 #include "core/repo/layout.h"
 #include "core/repo/manifest.h"
 #include "core/repo/records.h"
@@ -41,21 +44,80 @@ Result<bool> MayBeWriting(Repository* repo, Timestamp now) {
   });
 }
 
-// Frames of a snapshot whose own manifest is gone may still be used by a later one.
-Status KeepReferredTo(Repository* repo, const std::set<SnapshotId>& living,
-                      std::set<SnapshotId>* candidates) {
-  for (const SnapshotId& id : living) {
-    PITR_ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(repo, id));
-    for (const PackRef& pack : manifest.packs) {
-      candidates->erase(pack.snapshot);
+// The number in packs/<id>/<number>; nullopt for anything else that lies there.
+std::optional<std::uint32_t> PackNumber(const SnapshotId& id, const std::string& name) {
+  const std::string_view digits = layout::LastPart(name);
+  std::uint32_t number = 0;
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  const bool is_ours = parsed.ec == std::errc() && layout::PackObject(id, number) == name;
+  return is_ours ? std::optional(number) : std::nullopt;
+}
+
+Status RemoveUnnamed(Repository* repo, const SnapshotId& id, const PackSet& named) {
+  PITR_ASSIGN_OR_RETURN(const std::vector<ObjectStat> packs,
+                        repo->store()->List(layout::PacksPrefix(id)));
+  for (const ObjectStat& pack : packs) {
+    const std::optional<std::uint32_t> number = PackNumber(id, pack.name);
+    if (!number || !named.contains({id, *number})) {
+      PITR_FAULT("collect.before_pack");
+      PITR_RETURN_IF_ERROR(repo->store()->Remove(pack.name));
     }
   }
   return Status::Ok();
 }
 
+bool IsDamage(Code code) { return code == Code::kCorrupt || code == Code::kUnsupported; }
+
 }  // namespace
 
-Status CollectAbandonedPacks(Repository* repo, Timestamp before, Timestamp now) {
+Result<std::uint64_t> RemoveSnapshot(Repository* repo, const SnapshotId& id) {
+  ObjectStore* const store = repo->store();
+  // Sizes of its own packs; of those that it took over from others each is asked for.
+  PITR_ASSIGN_OR_RETURN(const std::vector<ObjectStat> own, store->List(layout::PacksPrefix(id)));
+  PackSet packs;
+  for (const ObjectStat& pack : own) {
+    if (const auto number = PackNumber(id, pack.name)) {
+      packs.emplace(id, *number);
+    }
+  }
+  const Result<std::vector<PackRef>> referred = ReadManifestPacks(repo, id);
+  if (!referred.ok() && !IsDamage(referred.status().code())) {
+    return referred.status();
+  }
+  if (referred.ok()) {
+    for (const PackRef& pack : *referred) {
+      packs.emplace(pack.snapshot, pack.number);
+    }
+  }
+  PITR_RETURN_IF_ERROR(store->Remove(layout::ManifestObject(id)));
+  PITR_FAULT("collect.after_manifest");
+  PITR_ASSIGN_OR_RETURN(const std::set<SnapshotId> living,
+                        IdsBelow(repo, layout::SnapshotsPrefix()));
+  const Result<PackSet> named = PackUse().Named(repo, living);
+  if (!named.ok() && IsDamage(named.status().code())) {
+    return std::uint64_t{0};
+  }
+  PITR_RETURN_IF_ERROR(named.status());
+  std::uint64_t freed = 0;
+  for (const auto& pack : packs) {
+    const std::string name = layout::PackObject(pack.first, pack.second);
+    if (named->contains(pack)) {
+      continue;
+    }
+    const Result<ObjectStat> there = store->Stat(name);
+    if (there.status().code() == Code::kNotFound) {
+      continue;
+    }
+    PITR_RETURN_IF_ERROR(there.status());
+    PITR_FAULT("collect.before_pack");
+    PITR_RETURN_IF_ERROR(store->Remove(name));
+    freed += there->size;
+  }
+  return freed;
+}
+
+Status CollectAbandonedPacks(Repository* repo, Timestamp before, Timestamp now,
+                             CollectState* state) {
   PITR_RETURN_IF_ERROR(repo->store()->CollectAbandoned((now.micros - before.micros) / 1000000));
   // In this order: what finishes meanwhile is seen running, or its manifest is seen.
   PITR_ASSIGN_OR_RETURN(std::set<SnapshotId> candidates, IdsBelow(repo, layout::AllPacksPrefix()));
@@ -73,17 +135,16 @@ Status CollectAbandonedPacks(Repository* repo, Timestamp before, Timestamp now) 
   for (const SnapshotId& id : living) {
     candidates.erase(id);
   }
-  if (candidates.empty()) {
+  // Packs of a snapshot that is gone may be in use for as long as others refer to them: looked at again when something changed.
+  if (candidates.empty() || (candidates == state->candidates && living == state->living)) {
     return Status::Ok();
   }
-  PITR_RETURN_IF_ERROR(KeepReferredTo(repo, living, &candidates));
+  PITR_ASSIGN_OR_RETURN(const PackSet named, state->use.Named(repo, living));
   for (const SnapshotId& id : candidates) {
-    PITR_ASSIGN_OR_RETURN(const std::vector<ObjectStat> packs,
-                          repo->store()->List(layout::PacksPrefix(id)));
-    for (const ObjectStat& pack : packs) {
-      PITR_RETURN_IF_ERROR(repo->store()->Remove(pack.name));
-    }
+    PITR_RETURN_IF_ERROR(RemoveUnnamed(repo, id, named));
   }
+  state->candidates = std::move(candidates);
+  state->living = living;
   return Status::Ok();
 }
 

@@ -73,8 +73,9 @@ std::optional<PieceRange> RangeOf(std::string_view last_part) {
 class Comparison {
  public:
   Comparison(const std::vector<ObjectStat>& hub, const std::vector<ObjectStat>& member,
-             Timestamp now, const std::function<bool(const std::string&)>& is_deleted)
-      : hub_(hub), member_(member), now_(now), is_deleted_(is_deleted) {
+             Timestamp now, const std::function<bool(const std::string&)>& is_deleted,
+             const std::function<bool(const std::string&)>& is_named)
+      : hub_(hub), member_(member), now_(now), is_deleted_(is_deleted), is_named_(is_named) {
     for (const ObjectStat& object : hub_) {
       if (const auto number = NumberOf(object.name)) {
         newest_[FolderOf(object.name)] = *number;
@@ -139,7 +140,7 @@ class Comparison {
   Fate FateOfPack(const std::string& name) const {
     const std::string id = IdBehind(name, kPacks);
     if (is_deleted_(id)) {
-      return Fate::kRemove;
+      return is_named_(name) ? Fate::kBring : Fate::kRemove;
     }
     const std::string manifest = layout::ManifestObject(id);
     if (Has(hub_, manifest) || Has(member_, manifest)) {
@@ -149,13 +150,17 @@ class Comparison {
     std::string began = FormatTime({now_.micros - kOldMicros}, 0);
     std::erase_if(began, [](char c) { return c == '-' || c == ':' || c == 'Z'; });
     const bool is_old = id < "sn-" + began;
-    return is_old && !HasPrefix(hub_, layout::PacksPrefix(id)) ? Fate::kRemove : Fate::kLeave;
+    if (!is_old || HasPrefix(hub_, layout::PacksPrefix(id))) {
+      return Fate::kLeave;
+    }
+    return is_named_(name) ? Fate::kBring : Fate::kRemove;
   }
 
   const std::vector<ObjectStat>& hub_;
   const std::vector<ObjectStat>& member_;
   const Timestamp now_;
   const std::function<bool(const std::string&)>& is_deleted_;
+  const std::function<bool(const std::string&)>& is_named_;
   std::map<std::string, std::uint64_t> newest_;  // number of each kind at the hub
 };
 
@@ -194,8 +199,9 @@ int CopyOrder(const std::string& name) {
 
 ReplicaDiff CompareReplicas(const std::vector<ObjectStat>& hub,
                             const std::vector<ObjectStat>& member, Timestamp now,
-                            const std::function<bool(const std::string&)>& is_deleted) {
-  const Comparison comparison(hub, member, now, is_deleted);
+                            const std::function<bool(const std::string&)>& is_deleted,
+                            const std::function<bool(const std::string&)>& is_named) {
+  const Comparison comparison(hub, member, now, is_deleted, is_named);
   ReplicaDiff diff;
   auto mine = hub.begin();
   auto theirs = member.begin();

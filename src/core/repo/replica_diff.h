@@ -8,7 +8,8 @@
 //   keys/<n>                 the other side has a newer one
 //   …/tail/…                 the other side has the whole segment, or a piece of the segment that holds this one's bytes
 //   snapshots/<id>/manifest  the catalogue says that the snapshot was deleted
-//   packs/<id>/…             the same; or neither side has a manifest, the other side has no pack of it, and it is old
+//   packs/<id>/…             the same, and no manifest names the pack; or neither side has a manifest, the other side has no pack of it,
+//                            no manifest names the pack, and it is old
 //   probe/…                  always; and is never copied
 //
 // WAL is never removed.
@@ -34,10 +35,12 @@ struct ReplicaDiff {
   std::uint64_t behind_segments = 0, behind_bytes = 0;  // of to_copy
 };
 
-// `hub` and `member`: all objects, in name order. `is_deleted`: of a snapshot's id, asked only when it matters.
+// `hub` and `member`: all objects, in name order. `is_deleted`: of a snapshot's id, `is_named`: whether a manifest names that pack object;
+// both are asked only when it matters.
 ReplicaDiff CompareReplicas(const std::vector<ObjectStat>& hub,
                             const std::vector<ObjectStat>& member, Timestamp now,
-                            const std::function<bool(const std::string&)>& is_deleted);
+                            const std::function<bool(const std::string&)>& is_deleted,
+                            const std::function<bool(const std::string&)>& is_named);
 
 // Smaller is copied earlier: keys, packs and other data, WAL, pieces of the tail, manifests, catalogue.
 int CopyOrder(const std::string& object_name);

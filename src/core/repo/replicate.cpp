@@ -1,11 +1,13 @@
 #include "core/repo/replicate.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/base/fault.h"
 #include "core/base/json.h"
 #include "core/repo/catalogue.h"
 #include "core/repo/layout.h"
+#include "core/repo/manifest_packs.h"
 #include "core/repo/replica_diff.h"
 #include "core/repo/replica_set.h"
 #include "core/store/abilities.h"
@@ -24,12 +26,14 @@ class Run {
   Run(std::vector<Replica>* replicas, const ReplicateOptions& options)
       : replicas_(*replicas),
         options_(options),
-        is_deleted_([this](const std::string& id) { return IsDeleted(id); }) {}
+        is_deleted_([this](const std::string& id) { return IsDeleted(id); }),
+        is_named_([this](const std::string& pack) { return IsNamed(pack); }) {}
 
   Result<std::vector<ReplicaState>> Go() {
     PITR_RETURN_IF_ERROR(Look());
     // First what only others have, so that what is copied is all.
     for (const bool brings : {true, false}) {
+      named_ = nullptr;  // manifests that are brought name packs too
       for (std::size_t i = 0; i < replicas_.size(); i++) {
         if (i != hub_ && states_[i].problem.ok()) {
           states_[i].problem = brings ? Bring(i) : Fill(i);
@@ -131,12 +135,24 @@ class Run {
     return deleted_(id);
   }
 
+  bool IsNamed(const std::string& pack) {
+    if (!named_) {
+      // Not known: then nothing is given up.
+      named_ = [](const std::string&) { return true; };
+      if (options_.named) {
+        auto asked = options_.named(replicas_[hub_].address);
+        named_ = asked.ok() ? *std::move(asked) : named_;
+      }
+    }
+    return named_(pack);
+  }
+
   // The member first: what is put meanwhile is at the hub when it is there.
   Result<ReplicaDiff> Compare(std::size_t i) {
     PITR_RETURN_IF_ERROR(CheckCancel());
     PITR_ASSIGN_OR_RETURN(const std::vector<ObjectStat> member, store(i)->List(""));
     PITR_ASSIGN_OR_RETURN(const std::vector<ObjectStat> hub, store(hub_)->List(""));
-    ReplicaDiff diff = CompareReplicas(hub, member, options_.now, is_deleted_);
+    ReplicaDiff diff = CompareReplicas(hub, member, options_.now, is_deleted_, is_named_);
     states_[i].behind_segments = diff.behind_segments;
     states_[i].behind_bytes = diff.behind_bytes;
     for (const std::string& name : diff.conflicts) {
@@ -275,11 +291,11 @@ class Run {
 
   std::vector<Replica>& replicas_;
   const ReplicateOptions& options_;
-  const std::function<bool(const std::string&)> is_deleted_;
+  const std::function<bool(const std::string&)> is_deleted_, is_named_;
   std::vector<ReplicaState> states_;
   std::vector<ReplicaLook> looks_;
   std::size_t hub_ = 0;
-  std::function<bool(const std::string&)> deleted_;
+  std::function<bool(const std::string&)> deleted_, named_;
   std::int64_t reported_ms_ = 0;
 };
 
@@ -293,6 +309,25 @@ Result<std::function<bool(const std::string&)>> DeletedSnapshots(const StoreAddr
         const Json* const flags = JsonObject(document, id);
         return flags != nullptr && flags->contains("deleted_at");
       });
+}
+
+// Packs that the manifests of the repository at `hub` name.
+Result<std::function<bool(const std::string&)>> NamedPacks(const StoreAddress& hub,
+                                                           const KeySource& keys) {
+  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress({hub.address, keys}, false));
+  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> parts,
+                        repo->store()->ListParts(layout::SnapshotsPrefix()));
+  std::set<SnapshotId> living;
+  for (const std::string& part : parts) {
+    living.insert(part.substr(0, part.find('/')));
+  }
+  PITR_ASSIGN_OR_RETURN(const PackSet packs, PackUse().Named(repo.get(), living));
+  std::set<std::string> names;
+  for (const auto& [id, number] : packs) {
+    names.insert(layout::PackObject(id, number));
+  }
+  return std::function<bool(const std::string&)>(
+      [names = std::move(names)](const std::string& pack) { return names.contains(pack); });
 }
 
 }  // namespace
@@ -320,6 +355,7 @@ Result<std::vector<ReplicaState>> ReplicateAddress(
   options.deleted = [&access](const StoreAddress& hub) {
     return DeletedSnapshots(hub, access.keys);
   };
+  options.named = [&access](const StoreAddress& hub) { return NamedPacks(hub, access.keys); };
   return Replicate(&replicas, options);
 }
 

@@ -45,6 +45,8 @@ struct ReplicateOptions {
   Timestamp now;
   // Of a snapshot's id: the catalogue of `hub` says that it was deleted. Asked at most once a run, only when it matters.
   std::function<Result<std::function<bool(const std::string&)>>(const StoreAddress& hub)> deleted;
+  // Of a pack's object name: some manifest of `hub` names it, although the snapshot that wrote it may be deleted. As above.
+  std::function<Result<std::function<bool(const std::string&)>>(const StoreAddress& hub)> named;
   // Now and then, and at the end, of each replica.
   std::function<void(const ReplicaState&)> report;
 };

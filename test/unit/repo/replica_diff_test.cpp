@@ -26,9 +26,12 @@ std::vector<ObjectStat> Listing(Names names) {
   return objects;
 }
 
-ReplicaDiff Compare(const Names& hub, const Names& member, const std::string& deleted = "-") {
-  return CompareReplicas(Listing(hub), Listing(member), *ParseRfc3339("2026-11-20T12:00:00Z"),
-                         [&](const std::string& id) { return id == deleted; });
+ReplicaDiff Compare(const Names& hub, const Names& member, const std::string& deleted = "-",
+                    const std::string& named = "-") {
+  return CompareReplicas(
+      Listing(hub), Listing(member), *ParseRfc3339("2026-11-20T12:00:00Z"),
+      [&](const std::string& id) { return id == deleted; },
+      [&](const std::string& pack) { return pack == named; });
 }
 
 Names NamesOf(const std::vector<ObjectStat>& objects) {
@@ -106,6 +109,16 @@ TEST(ReplicaDiff, PacksWithoutAManifestAreLeftWhileTheyAreYoung) {
   EXPECT_EQ(Compare({}, {"packs/sn-20261120T090000-1/000001"}).to_remove.size(), 1U);
 }
 
+// The hub may have lost it: an increment still needs it.
+TEST(ReplicaDiff, APackOfADeletedSnapshotIsBroughtWhenAManifestNamesIt) {
+  const std::string pack = "packs/sn-20261120T090000-1/00000";
+  for (const char* deleted : {"sn-20261120T090000-1", "-"}) {
+    const ReplicaDiff diff = Compare({}, {pack + "1", pack + "2"}, deleted, pack + "2");
+    EXPECT_EQ(diff.to_remove, Names{pack + "1"});
+    EXPECT_EQ(NamesOf(diff.to_bring), Names{pack + "2"});
+  }
+}
+
 TEST(ReplicaDiff, WalIsNeverRemoved) {
   const ReplicaDiff diff = Compare({kWal + "000000010000000000000009"}, {kWal + kSegment});
   EXPECT_TRUE(diff.to_remove.empty());
@@ -115,8 +128,8 @@ TEST(ReplicaDiff, WalIsNeverRemoved) {
 TEST(ReplicaDiff, DifferentSizesAreConflicts) {
   std::vector<ObjectStat> hub = Listing({"a", "b"}), member = hub;
   member[1].size++;
-  EXPECT_EQ(CompareReplicas(hub, member, {}, [](const std::string&) { return false; }).conflicts,
-            Names{"b"});
+  const auto never = [](const std::string&) { return false; };
+  EXPECT_EQ(CompareReplicas(hub, member, {}, never, never).conflicts, Names{"b"});
 }
 
 TEST(ReplicaDiff, TheMarkOfFillingIsRemovedWhenItIsFilled) {

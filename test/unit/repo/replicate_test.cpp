@@ -56,6 +56,10 @@ class ReplicateTest : public testing::Test {
       return std::function<bool(const std::string&)>(
           [this](const std::string& id) { return id == deleted_; });
     };
+    options.named = [this](const StoreAddress&) -> Result<std::function<bool(const std::string&)>> {
+      return std::function<bool(const std::string&)>(
+          [this](const std::string& pack) { return pack == named_; });
+    };
     Result<std::vector<ReplicaState>> states = Replicate(&replicas, options);
     hub_operations_ = first->operations();
     other_operations_ = second->operations();
@@ -74,7 +78,7 @@ class ReplicateTest : public testing::Test {
   void ExpectSame() { EXPECT_EQ(hub_.shared()->objects, other_.shared()->objects); }
 
   MemoryStore hub_, other_;
-  std::string deleted_;
+  std::string deleted_, named_;
   int hub_operations_ = 0, other_operations_ = 0;
 };
 
