@@ -14,6 +14,8 @@ SHOW pitr.log_operations;
 SHOW pitr.tail_interval;
 SHOW pitr.heartbeat_interval;
 SHOW pitr.lease_timeout;
+SHOW pitr.max_replay_bytes;
+SHOW pitr.max_replay_time;
 SHOW pitr.synchronous;
 SHOW pitr.demand_load;
 SHOW pitr.fill_rate;

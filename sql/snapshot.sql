@@ -2,7 +2,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pitr_ext;
 RESET client_min_messages;
-SELECT name, branch, kind, origin, state, start_lsn < stop_lsn AS ordered, timeline, database_bytes > stored_bytes AS smaller,
+SELECT name, branch, kind IN ('full', 'increment') AS kind, origin, state, start_lsn < stop_lsn AS ordered, timeline, database_bytes > stored_bytes AS smaller,
        bad_pages, kept FROM pitr_create_snapshot('regress');
 SELECT count(*) AS listed FROM pitr_snapshots WHERE name = 'regress' AND state = 'ok';
 \set VERBOSITY sqlstate

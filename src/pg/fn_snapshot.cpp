@@ -92,17 +92,15 @@ Result<Datum> Keep(FunctionCallInfo fcinfo, const std::string& name) {
   return rows.Finish();
 }
 
-// A directory that was laid out from a snapshot reads its packs until it is complete; the live one, and those of undo branches.
+// A directory that was laid out from a snapshot reads packs until it is complete, which stay as long as its manifest names them; the live
+// one, and those of undo branches.
 Status CheckNotNeeded(const Session& session, const SnapshotId& id) {
   for (const Branch& branch : session.branches.branches) {
     const bool is_self = branch.id == session.identity.branch_id;
     if (!is_self && !branch.directory) continue;
     PITR_ASSIGN_OR_RETURN(const demand::FolderSummary missing,
                           demand::ReadFolder(is_self ? DataDirectory() : *branch.directory));
-    const std::string prefix = layout::PacksPrefix(id);
-    const auto first = missing.packs.lower_bound(prefix);
-    const bool reads_packs = first != missing.packs.end() && first->starts_with(prefix);
-    if (!missing.is_incomplete || (missing.snapshot != id && !reads_packs)) continue;
+    if (!missing.is_incomplete || missing.snapshot != id) continue;
     return Status(Code::kInUse, "the directory of branch \"" + branch.name +
                                     "\" is still being loaded from snapshot \"" + id + "\"")
         .WithHint(is_self ? "Wait with SELECT * FROM pitr_complete_branch()."

@@ -40,6 +40,8 @@ constinit int heartbeat_interval = 0;
 constinit int lease_timeout = 0;
 constinit int demand_load = 0;
 constinit int fill_rate = 0;
+constinit int max_replay_bytes = 0;
+constinit int max_replay_time = 0;
 constinit bool synchronous = false;
 
 constexpr int kDemandOff = 0, kDemandAuto = 1;
@@ -250,6 +252,10 @@ int HeartbeatIntervalSetting() { return heartbeat_interval; }
 
 int LeaseTimeoutSetting() { return lease_timeout; }
 
+int MaxReplayBytesSetting() { return max_replay_bytes; }
+
+int MaxReplayTimeSetting() { return max_replay_time; }
+
 bool SynchronousSetting() { return synchronous; }
 
 bool DemandLoadSetting() { return demand_load == kDemandAuto; }
@@ -296,6 +302,13 @@ void DefineSettings(bool preloaded) {
   DefineCustomEnumVariable("pitr.log_operations", "Which operations the server log tells of.",
                            nullptr, &log_operations, static_cast<int>(LogOperations::kChanges),
                            kLogOperationsNames, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineInteger("pitr.max_replay_bytes",
+                "WAL since the last snapshot after which an increment is taken; 0: none for that.",
+                &max_replay_bytes, 256, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MB);
+  DefineInteger("pitr.max_replay_time",
+                "Time of replay since the last snapshot after which an increment is taken; 0: none "
+                "for that.",
+                &max_replay_time, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S);
   DefineInteger("pitr.operation_lock_timeout",
                 "How long an operation waits for another one; 0: not at all.",
                 &operation_lock_timeout, 30 * kMsPerSecond, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS);

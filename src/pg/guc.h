@@ -42,6 +42,8 @@ int ArchiveWorkersSetting();
 int TailIntervalSetting();       // ms
 int HeartbeatIntervalSetting();  // s
 int LeaseTimeoutSetting();       // s
+int MaxReplayBytesSetting();     // MB
+int MaxReplayTimeSetting();      // s
 bool SynchronousSetting();
 bool DemandLoadSetting();
 int FillRateSetting();  // kB a second; 0: no limit

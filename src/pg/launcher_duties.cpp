@@ -21,6 +21,7 @@
 #include "pg/interrupts.h"
 #include "pg/log.h"
 #include "pg/operation.h"
+#include "pg/replay_bound.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
 #include "pg/tail.h"
@@ -37,6 +38,7 @@ namespace {
 
 constexpr std::int64_t kSecond = 1000000;
 constinit std::int64_t next_snapshot_try = 0, next_sweep = 0;
+constinit CollectState* collect_state = nullptr;  // of the repository that LauncherStartup saw
 
 bool HasSlot(const std::string& id) { return FindOperation(id).has_value(); }
 
@@ -149,7 +151,7 @@ std::int64_t SecondsOf([[maybe_unused]] const char* variable, std::int64_t secon
 Status SweepRepository(Repository* repo) {
   const Timestamp now = SystemClock().Now();
   const std::int64_t age = SecondsOf("PITR_ABANDONED_SECONDS", 3600) * kSecond;
-  return CollectAbandonedPacks(repo, {now.micros - age}, now);
+  return CollectAbandonedPacks(repo, {now.micros - age}, now, collect_state);
 }
 
 bool ArchivingIsOurs() {
@@ -202,6 +204,9 @@ Status LauncherStartup(Repository* repo, const Identity& identity) {
   PITR_RETURN_IF_ERROR(FinishExchange(repo, identity));
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
   next_snapshot_try = next_sweep = 0;
+  ForgetReplayBound();
+  delete collect_state;
+  collect_state = new CollectState;
   return CloseDangling(repo, branches, identity);
 }
 
@@ -214,6 +219,7 @@ Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* siz
   PITR_RETURN_IF_ERROR(KeepCompleting(repo, identity));
   ServeShipRequest();
   sizer->Tick();
+  if (ArchivingIsOurs()) PITR_RETURN_IF_ERROR(KeepReplayShort(repo, identity));
   const std::int64_t now = SystemClock().Now().micros;
   if (now < next_sweep && now < next_snapshot_try) return Status::Ok();
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));

@@ -168,6 +168,16 @@ Status AuditExchange(const OperationContext& context, const RestoreRequest& requ
                       request.function, request.arguments, context.id, "exchanging", ""});
 }
 
+// What pitr.max_replay_time reckons with, by the server that comes up.
+Status RecordReplay(const OperationContext& context, std::uint64_t bytes, std::uint64_t millis) {
+  OperationRecord record = RecordOfSlot(context.operation->Copy());
+  Json replay;
+  replay["replay_bytes"] = bytes;
+  replay["replay_ms"] = millis;
+  record.result = DumpJson(replay);
+  return AppendOperation(context.repo, record);
+}
+
 Result<Json> AnswerRoles(const std::string& need) {
   if (need != "roles") return Status(Code::kInternal, "the child process needs \"" + need + "\"");
   Json answer;
@@ -215,6 +225,8 @@ Result<Json> BuildAndExchange(const OperationContext& context, const RestoreRequ
   Json answer = AnswerRow(context, self.name, id, plan, built.value("timeline", 0U),
                           request.preserve ? intent.undo_name : std::string(), self.id);
   if (!intent.notes.empty()) answer["notice"] = intent.notes;
+  PITR_RETURN_IF_ERROR(
+      RecordReplay(context, plan.wal_bytes, built.value("replay_ms", std::uint64_t{0})));
   PITR_RETURN_IF_ERROR(AuditExchange(context, request, self.name));
   return PerformExchange(context, intent, answer);
 }

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/file.h"
 #include "core/demand/folder.h"
@@ -111,6 +112,7 @@ class Build {
   Manifest manifest_;
   std::vector<SegmentId> segments_;
   bool is_incomplete_ = false;
+  std::int64_t replay_began_ms_ = 0;
 };
 
 Status Build::LayOut() {
@@ -159,6 +161,7 @@ Result<WalSource> Build::MakeSource() {
 Status Build::RecoverAndPromote(RecoveringServer* server) {
   ReplayMeter meter(client_, request_.wal_from);
   PITR_RETURN_IF_ERROR(server->WaitAtTarget([&meter](Lsn lsn) { meter.To(lsn); }, cancel_));
+  result.replay_ms = static_cast<std::uint64_t>(SystemClock().MonotonicMillis() - replay_began_ms_);
   PITR_FAULT("build.at_target");
   client_->progress()->Phase("promote");
   PITR_RETURN_IF_ERROR(server->Promote(cancel_));
@@ -224,6 +227,7 @@ Status Build::Recover() {
   std::vector<std::string> ignored;
   // Declared before the server, so that it is there as long as the server asks for WAL.
   const WalPrefetch prefetch(recovery.source, segments_, request_.read_ahead_bytes);
+  replay_began_ms_ = SystemClock().MonotonicMillis();
   PITR_ASSIGN_OR_RETURN(const auto server, RecoveringServer::Start(recovery, &ignored));
   for (const std::string& name : ignored) {
     client_->Note("setting \"" + name + "\" of pitr.recovery_settings is not for recovery");

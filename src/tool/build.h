@@ -51,6 +51,7 @@ struct BuildResult {
   RoleOutcome roles;
   std::vector<std::string> prepared_transactions;
   std::uint64_t incomplete_bytes = 0;  // still to be loaded
+  std::uint64_t replay_ms = 0;         // from the start of staging to the target
 };
 
 // Who wants the directory. Called from the building thread, Progress also from others.

@@ -123,6 +123,7 @@ Json BuiltLine(const BuildResult& result) {
   built["roles_disabled"] = result.roles.disabled;
   built["prepared_transactions"] = result.prepared_transactions;
   built["incomplete_bytes"] = result.incomplete_bytes;
+  built["replay_ms"] = result.replay_ms;
   return line;
 }
 
