@@ -31,6 +31,7 @@ sub objects_of
 	my ($folder) = @_;
 	my %objects;
 	return {} unless -d $folder;
+	no warnings 'File::Find';    # a folder that goes while it is looked at
 	File::Find::find(
 		{
 			no_chdir => 1,
