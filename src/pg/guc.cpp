@@ -283,7 +283,7 @@ void DefineSettings(bool preloaded) {
   DefineCustomEnumVariable(
       "pitr.demand_load", "Whether a restored directory is served before all of it is laid out.",
       "auto: where it can be; what is missing is loaded when it is read, and in the background.",
-      &demand_load, kDemandOff, kDemandLoadNames, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+      &demand_load, kDemandAuto, kDemandLoadNames, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
   DefineText("pitr.encryption_key_command", "Command that prints the keys of the repository.",
              "Run by /bin/sh in each process that opens the repository.", &encryption_key_command,
              PGC_SIGHUP, nullptr, GUC_SUPERUSER_ONLY);

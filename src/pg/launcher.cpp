@@ -12,6 +12,8 @@
 #include "pg/archive_ship.h"
 #include "pg/boundary.h"
 #include "pg/branch_sizes.h"
+#include "pg/completion.h"
+#include "pg/exchange_worker.h"
 #include "pg/guc.h"
 #include "pg/identity.h"
 #include "pg/launcher_duties.h"
@@ -109,6 +111,10 @@ Status Launcher::KeepLease() {
 
 Status Launcher::DoDuties() {
   PITR_RETURN_IF_ERROR(Open());
+  // Of this directory alone: whoever the writer of its branch is.
+  if (CheckNoExchangePending().ok()) {
+    PITR_RETURN_IF_ERROR(KeepCompleting(repository_.get(), *identity_));
+  }
   const Status lease = KeepLease();
   if (!lease.ok()) {
     // Another writer's branch is not ours to keep in order; the log was told.

@@ -216,7 +216,6 @@ Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* siz
     GetShared()->operations.launcher_pid = MyProcPid;
   }
   PITR_RETURN_IF_ERROR(FinishExchange(repo, identity));
-  PITR_RETURN_IF_ERROR(KeepCompleting(repo, identity));
   ServeShipRequest();
   sizer->Tick();
   if (ArchivingIsOurs()) PITR_RETURN_IF_ERROR(KeepReplayShort(repo, identity));

@@ -150,6 +150,42 @@ foreach my $point (@points)
 	}
 	forget_undo_branches($node);
 }
+
+# --- while an incomplete server is written to --------------------------------------------------------------------------------------------------
+# Pages that were changed and checkpointed must never be fetched again as they were; with and without full page images.
+$node->safe_psql('postgres', 'SELECT pitr_complete_branch()');
+$node->safe_psql('postgres', "ALTER SYSTEM SET pitr.fill_rate = '32kB'");
+$node->reload;
+$node->safe_psql('postgres', 'CREATE TABLE wide WITH (fillfactor = 50) AS SELECT g AS id, 0 AS n, repeat(md5(g::text), 2) AS v FROM generate_series(1, 40000) g');
+$node->safe_psql('postgres', "SELECT id FROM pitr_create_snapshot('wide')");
+$target = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
+foreach my $images ('on', 'off')
+{
+	my $name = "incomplete, full_page_writes $images";
+	$node->safe_psql('postgres', "ALTER SYSTEM SET full_page_writes = $images");
+	is(restore($node, "SELECT * FROM pitr_restore_branch('$target'::pg_lsn)")->{outcome}, 'done', "$name: restored");
+	ok(-d $node->data_dir . '/pgsql_tmp_pitr', "$name: it is incomplete");
+	foreach my $round (1, 2)
+	{
+		my $run = begin_sql($node, 'DO $$ BEGIN FOR i IN 1..100000 LOOP UPDATE wide SET n = n + 1 WHERE ctid = ANY (ARRAY(SELECT ctid FROM wide'
+			  . ' WHERE id BETWEEN (i % 40) * 1000 + 1 AND (i % 40) * 1000 + 1000)); COMMIT; END LOOP; END $$');
+		sleep 0.5 + rand(0.5);
+		$node->safe_psql('postgres', 'CHECKPOINT');
+		sleep rand(0.7);
+		my $committed = $node->safe_psql('postgres', 'SELECT sum(n) FROM wide');
+		power_cut();
+		end_sql($run);
+		start_again("$name, cut $round");
+		is($node->safe_psql('postgres', q{SELECT count(*), count(DISTINCT id), bool_and(v = repeat(md5(id::text), 2)) FROM wide}),
+			'40000|40000|t', "$name, cut $round: each row once, as it was");
+		is($node->safe_psql('postgres', 'SELECT count(*) FROM (SELECT FROM wide GROUP BY (id - 1) / 1000 HAVING min(n) <> max(n)) s'),
+			0, "$name, cut $round: transactions are whole");
+		cmp_ok($node->safe_psql('postgres', 'SELECT sum(n) FROM wide'), '>=', $committed, "$name, cut $round: what was committed is there");
+	}
+}
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET pitr.fill_rate');
+$node->reload;
+is($node->safe_psql('postgres', 'SELECT state FROM pitr_complete_branch()'), 'done', 'it becomes complete');
 $node->command_ok([ 'pg_amcheck', '--all', '--install-missing' ], 'amcheck finds nothing wrong');
 $node->stop;
 command_ok([ 'pg_checksums', '--check', '-D', $node->data_dir ], 'pg_checksums finds nothing wrong');

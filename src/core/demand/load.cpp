@@ -279,16 +279,20 @@ int Directory::Drop(std::uint32_t number) const noexcept {
 
 int Directory::Sync(std::uint32_t number, int fd) const noexcept {
   const FileEntry& file = index_.files()[number];
-  // What is written from here on is not covered by this fsync.
-  const bool has_new =
-      !presence_.IsDead(number) && Reserve() == 0 && presence_.Snapshot(file, scratch.words);
+  bool has_new = false;
+  if (!presence_.IsDead(number)) {
+    // Without the memory nothing could be noted, and the server would go on as if it were.
+    if (const int error = Reserve(); error != 0) {
+      errno = error;
+      return -1;
+    }
+    // What is written from here on is not covered by this fsync.
+    has_new = presence_.Snapshot(file, scratch.words);
+  }
   if (::fsync(fd) != 0) {
     return -1;
   }
-  if (has_new && !presence_.Record(number, scratch.words)) {
-    return -1;
-  }
-  return 0;
+  return !has_new || presence_.Record(number, scratch.words) ? 0 : -1;
 }
 
 int Directory::SyncAll() const noexcept {
