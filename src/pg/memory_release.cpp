@@ -39,7 +39,8 @@ void Sleep(long milliseconds) {
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  (void)::chdir("/");
+  // It holds the directory for moments longer when that fails.
+  [[maybe_unused]] const int left = ::chdir("/");
   ::close_range(0, ~0U, 0);
   // The small segment tells servers of each other: whoever is attached to it counts as a part of this one.
   if (::shmdt(UsedShmemSegAddr) == 0) {
