@@ -174,7 +174,7 @@ void JobInput::ReadLines() noexcept {
       }
     }
   } catch (const std::exception&) {
-    // Out of memory for a line: as if the worker had gone.
+    ran_out_of_memory_ = true;
   }
   RequestCancel();
   const std::lock_guard lock(mutex_);
@@ -222,7 +222,10 @@ int JobMain(const std::vector<std::string>& arguments) {
   input.Start();
   JobContext context = {&output, &input, &CancelOfProcess()};
   Result<Json> job = input.Next(CancelOfProcess());
-  const Result<Json> last = job.ok() ? DispatchGuarded(*job, &context) : std::move(job);
+  Result<Json> last = job.ok() ? DispatchGuarded(*job, &context) : std::move(job);
+  if (!last.ok() && input.RanOutOfMemory()) {
+    last = Status(Code::kOutOfMemory, "out of memory");
+  }
   output.Send(last.ok() ? *last : ErrorLine(last.status()));
   // Without static destructors, which the reading thread might meet.
   _exit(last.ok() ? kExitDone : kExitFailed);

@@ -1,6 +1,7 @@
 // `pitr job`: heavy work as a child of a worker of the server, over lines of JSON (JOBS.md).
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -46,6 +47,8 @@ class JobInput {
   void Start();
   // The next line. kCancelled when the worker went away or cancel was asked for.
   Result<Json> Next(const CancelToken& cancel);
+  // There was no memory for a line; that cancels as well, and is not what the worker asked for.
+  bool RanOutOfMemory() const { return ran_out_of_memory_; }
 
  private:
   void ReadLines() noexcept;
@@ -55,6 +58,7 @@ class JobInput {
   std::condition_variable arrived_;
   std::deque<std::string> lines_;
   bool ended_ = false;
+  std::atomic<bool> ran_out_of_memory_ = false;
 };
 
 struct JobContext {
