@@ -158,14 +158,13 @@ static void ServeSlot() {
   RunningOperation operation(my_slot);
   operation.SetPhase("start");
   const Result<Json> result = RunSlot(&operation);
-  if (result.ok()) {
-    operation.End(OperationState::kDone, *result, Status::Ok());
-    return;
-  }
-  const bool cancelled = result.status().code() == Code::kCancelled;
-  operation.End(cancelled ? OperationState::kCancelled : OperationState::kFailed, Json::object(),
-                result.status());
-  LogStatus(LOG, "pitr operation", result.status());
+  const OperationState state = result.ok() ? OperationState::kDone
+                               : result.status().code() == Code::kCancelled
+                                   ? OperationState::kCancelled
+                                   : OperationState::kFailed;
+  operation.End(state, result.ok() ? *result : Json::object(), result.status());
+  my_slot = -1;  // the next operation may have it already
+  if (!result.ok()) LogStatus(LOG, "pitr operation", result.status());
 }
 
 static void Connect(Datum argument) {

@@ -75,7 +75,7 @@ sub snapshot_works
 	my $row = psql_row($node, "SELECT * FROM pitr_create_snapshot('after fault $number')");
 	is($row->{state}, 'ok', "$name: the next snapshot works") or diag($row->{_err});
 	$row = psql_row($node, "SELECT * FROM pitr_verify('after fault $number') WHERE NOT ok");
-	is(join(' ', grep { !/^_/ } keys %$row), '', "$name: and is whole");
+	is(join(' ', $row->{_err}, grep { !/^_/ } keys %$row), '', "$name: and is whole");
 }
 
 sub restore_works
