@@ -68,7 +68,7 @@ cmp_ok(median(@took), '<', 2, 'within the interval and a second') or diag("@took
 is(value('SELECT pg_walfile_name(pg_current_wal_lsn())'), $segment, 'no segment ended meanwhile');
 cmp_ok(scalar(keys %{ pieces($repository) }), '<=', 12, 'few pieces');
 is(value("SELECT count(*) FROM pitr_check() WHERE NOT ok"), '0', 'pitr_check finds nothing');
-like(value("SELECT detail FROM pitr_check() WHERE item = 'workers'"), qr/^5 of /, 'which counts the tail shipper');
+like(value("SELECT detail FROM pitr_check() WHERE item = 'workers'"), qr/^6 of /, 'which counts the tail shipper');
 
 # --- an idle server ---------------------------------------------------------------------------------------------------------------------
 {

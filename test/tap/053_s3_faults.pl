@@ -216,6 +216,9 @@ sub uploads
 	return join ' ', $list =~ m{<Key>(tap/faults/[^<]*)}g;
 }
 {
+	# Every page, or the increment is too small for a second part.
+	$node->safe_psql('postgres', 'UPDATE heavy SET id = -id');
+	ok(wait_archived($node), 'what changed is archived');
 	$proxy->rules('^PUT.*partNumber=2 status 403 1000');
 	my (undef, undef, $err) = $node->psql('postgres', "SELECT * FROM pitr_create_snapshot('broken')");
 	like($err, qr/partNumber|could not PUT .*403/, 'a part that is refused: the snapshot fails') or diag($err);
