@@ -81,7 +81,8 @@ TEST(Http, WhatNoLongerMovesIsKnown) {
   Get(client.get(), server.Url("/"));
   EXPECT_FALSE(HasHttpStalled(0));
   is_silent = true;
-  std::thread waiting([&] { Fail(client.get(), Secret("GET", server.Url("/"))); });
+  std::thread waiting(
+      [&] { EXPECT_FALSE(Fail(client.get(), Secret("GET", server.Url("/"))).ok()); });
   while (server.requests().size() < 2U) {
     std::this_thread::yield();
   }
