@@ -89,11 +89,13 @@ class FrameBuilderTest : public PackWriterTest {
     std::copy(bytes.begin(), bytes.end(), builder->space());
     builder->Take(file, offset, bytes.size());
   }
+
+  const KnownFrames nothing_known_;
 };
 
 TEST_F(FrameBuilderTest, NeighboursAreOneExtentAndZeroPagesNone) {
   PackWriter packs(repo_.get(), "sn-1", &next_);
-  FrameBuilder builder(&packs, 1);
+  FrameBuilder builder(&packs, 1, &nothing_known_);
   Bytes pages;
   for (const std::uint32_t seed : {1U, 2U, 0U, 3U}) {  // the third page is zero
     const Bytes page = seed == 0 ? Bytes(kPageSize) : FakePage(seed, 0);
@@ -116,7 +118,7 @@ TEST_F(FrameBuilderTest, NeighboursAreOneExtentAndZeroPagesNone) {
 
 TEST_F(FrameBuilderTest, NothingButZeroesMakesNoFrame) {
   PackWriter packs(repo_.get(), "sn-1", &next_);
-  FrameBuilder builder(&packs, 1);
+  FrameBuilder builder(&packs, 1, &nothing_known_);
   Take(&builder, 0, 0, Bytes(kFrameSize));
   ASSERT_TRUE(builder.Flush().ok());
   EXPECT_TRUE(builder.frames().empty());
@@ -125,7 +127,7 @@ TEST_F(FrameBuilderTest, NothingButZeroesMakesNoFrame) {
 
 TEST_F(FrameBuilderTest, WhatDoesNotCompressIsStored) {
   PackWriter packs(repo_.get(), "sn-1", &next_);
-  FrameBuilder builder(&packs, 3);
+  FrameBuilder builder(&packs, 3, &nothing_known_);
   const Bytes noise = *RandomBytes(20000);
   Take(&builder, 0, 0, noise);
   ASSERT_TRUE(builder.Flush().ok());
@@ -137,7 +139,7 @@ TEST_F(FrameBuilderTest, WhatDoesNotCompressIsStored) {
 
 TEST_F(FrameBuilderTest, LevelZeroStores) {
   PackWriter packs(repo_.get(), "sn-1", &next_);
-  FrameBuilder builder(&packs, 0);
+  FrameBuilder builder(&packs, 0, &nothing_known_);
   Take(&builder, 0, 0, FakePage(1, 0));
   ASSERT_TRUE(builder.Flush().ok());
   EXPECT_TRUE(builder.frames()[0].stored);
