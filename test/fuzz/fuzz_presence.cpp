@@ -1,15 +1,15 @@
 // The index of an incomplete directory: what is accepted can be looked at without leaving its bytes.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <vector>
 
 #include "core/demand/index.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::vector<std::uint64_t> memory((size + 7) / 8 + 1);
-  std::memcpy(memory.data(), data, size);
+  std::copy_n(data, size, reinterpret_cast<std::uint8_t*>(memory.data()));
   const auto index =
       pitr::demand::IndexView::Open({reinterpret_cast<const std::uint8_t*>(memory.data()), size});
   if (!index.ok()) {
