@@ -22,7 +22,8 @@ struct ContentToCompare {
 };
 
 // The footer of the stored object when it holds exactly those bytes; kAlreadyExists naming both, with their
-// SHA-256 in the detail, when it does not; kCorrupt when the object is damaged. Memory: some MiB.
+// SHA-256 in the detail, when it does not; kNotReady when it was removed meanwhile; kCorrupt when it is damaged.
+// Memory: some MiB.
 Result<EnvelopeFooter> CheckSameContent(ObjectStore* store, const ContentToCompare& content);
 
 }  // namespace pitr

@@ -72,7 +72,7 @@ TEST_F(SameContentTest, AnObjectThatWentAwayIsNoMissingFile) {
   EXPECT_EQ(CheckSameContent(&store, {object, ObjectKind::kText, path, *file, footer, nullptr})
                 .status()
                 .code(),
-            Code::kIo);
+            Code::kNotReady);
 }
 
 TEST_F(SameContentTest, TheContentMayStandAnywhereInTheFile) {
