@@ -10,6 +10,7 @@
 #include "core/demand/calls.h"
 #include "pg/boundary.h"
 #include "pg/error_map.h"
+#include "pg/fetch_worker.h"
 #include "pg/guc.h"
 #include "pg/log.h"
 #include "pg/redirect.h"
@@ -74,6 +75,10 @@ Status OpenDirectory() {
   opened = directory.release();
   demand::UseDirectory(opened, DataDir, real.c_str());
   demand::WatchFsyncSetting(&enableFsync);
+  demand::WatchWaits({&ProcDiePending, &QueryCancelPending, &CritSectionCount, PostmasterPid});
+  if (opened->fetches()) {
+    opened->fetches().SetWorkers(static_cast<std::uint32_t>(RegisteredFetchWorkers()));
+  }
   LogQuietly(LOG, "pitr_ext: the data directory is incomplete: " +
                       std::to_string(opened->AbsentBytes() >> 20) +
                       " MiB are loaded when they are read, and in the background");
@@ -166,6 +171,11 @@ Status CheckDemandLoading() {
   PITR_RETURN_IF_ERROR(CheckSettings());
   if (PreloadName().empty()) {
     return Status(Code::kNotReady, "shared_preload_libraries does not list pitr_ext");
+  }
+  if (NeedsFetchWorkersSetting() && RegisteredFetchWorkers() == 0) {
+    return Status(Code::kNotReady,
+                  "no fetch workers run, since pitr.repository was a plain folder when the server "
+                  "started");
   }
   return Status::Ok();
 }

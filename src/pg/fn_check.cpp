@@ -9,6 +9,7 @@
 #include "core/repo/wal_archive.h"
 #include "pg/boundary.h"
 #include "pg/demand.h"
+#include "pg/fetch_worker.h"
 #include "pg/guc.h"
 #include "pg/lease.h"
 #include "pg/repositories.h"
@@ -17,6 +18,7 @@
 #include "pg/session.h"
 #include "pg/shmem.h"
 #include "pg/synchronous.h"
+#include "pg/workers.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
@@ -66,12 +68,18 @@ Status CheckSettings() {
   return Status::Ok();
 }
 
-// Launcher, tail shipper, archive workers, one operation worker and, if commits are to wait, the confirmer, with demand loading the completion, beside what the server itself and others take.
+// Beside what the server itself and others take.
 Status CheckWorkers(std::string* detail) {
-  const int wanted = CurrentSettings().archive_workers + 3 + (SynchronousSetting() ? 1 : 0) +
-                     (DemandLoadSetting() ? 1 : 0);
+  const int wanted = WantedWorkers() + RegisteredFetchWorkers();
   *detail =
       std::to_string(wanted) + " of max_worker_processes = " + std::to_string(max_worker_processes);
+  if (const int fewer = RegisteredFetchWorkers(); fewer > 0 && fewer < FetchWorkersSetting()) {
+    return Wrong("max_worker_processes = " + std::to_string(max_worker_processes) +
+                     " has room for " + std::to_string(fewer) + " of " +
+                     std::to_string(FetchWorkersSetting()) + " fetch workers",
+                 "Raise max_worker_processes; until then missing pages of a restored directory "
+                 "come more slowly.");
+  }
   if (wanted + 1 <= max_worker_processes) return Status::Ok();
   return Wrong("the extension needs " + std::to_string(wanted + 1) +
                    " background workers, max_worker_processes is " +

@@ -2,6 +2,7 @@
 // through the server's GUC_check_… texts.
 #include "pg/guc.h"
 
+#include <algorithm>
 #include <cctype>
 
 #include "core/store/address_list.h"
@@ -39,6 +40,7 @@ constinit int tail_interval = 0;
 constinit int heartbeat_interval = 0;
 constinit int lease_timeout = 0;
 constinit int demand_load = 0;
+constinit int fetch_workers = 0;
 constinit int fill_rate = 0;
 constinit int max_replay_bytes = 0;
 constinit int max_replay_time = 0;
@@ -260,6 +262,20 @@ bool SynchronousSetting() { return synchronous; }
 
 bool DemandLoadSetting() { return demand_load == kDemandAuto; }
 
+int FetchWorkersSetting() { return fetch_workers; }
+
+bool NeedsFetchWorkersSetting() {
+  const auto is_set = [](const char* text) { return text != nullptr && text[0] != '\0'; };
+  if (!is_set(repository)) return false;
+  if (is_set(encryption_key_file) || is_set(encryption_key_command)) return true;
+  for (std::string_view rest = repository; !rest.empty();) {
+    rest.remove_prefix(std::min(rest.find_first_not_of(" \t,"), rest.size()));
+    if (!rest.empty() && rest.front() != '/') return true;
+    rest.remove_prefix(std::min(rest.find(','), rest.size()));
+  }
+  return false;
+}
+
 int FillRateSetting() { return fill_rate; }
 
 bool HasRepositorySetting() { return repository != nullptr && repository[0] != '\0'; }
@@ -290,6 +306,10 @@ void DefineSettings(bool preloaded) {
   DefineText("pitr.encryption_key_file",
              "File with the keys of the repository; only the server's user may read it.", nullptr,
              &encryption_key_file, PGC_SIGHUP, CheckKeyFileHook, GUC_SUPERUSER_ONLY);
+  DefineInteger(
+      "pitr.fetch_workers",
+      "Processes that read a remote or encrypted repository for sessions that miss pages.",
+      &fetch_workers, 4, 1, 32, preloaded ? PGC_POSTMASTER : PGC_SIGHUP);
   DefineInteger("pitr.fill_rate",
                 "How fast a restored directory is completed in the background; 0: no limit.",
                 &fill_rate, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_KB);

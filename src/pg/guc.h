@@ -46,6 +46,9 @@ int MaxReplayBytesSetting();     // MB
 int MaxReplayTimeSetting();      // s
 bool SynchronousSetting();
 bool DemandLoadSetting();
+int FetchWorkersSetting();
+// The repository is one that sessions may not read themselves; allocates nothing.
+bool NeedsFetchWorkersSetting();
 int FillRateSetting();  // kB a second; 0: no limit
 // pitr.repository is not empty; allocates nothing.
 bool HasRepositorySetting();

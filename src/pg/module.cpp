@@ -6,6 +6,7 @@
 #include "core/base/cancel.h"
 #include "pg/demand.h"
 #include "pg/exchange.h"
+#include "pg/fetch_worker.h"
 #include "pg/guc.h"
 #include "pg/interrupts.h"
 #include "pg/replica_ledger.h"
@@ -40,11 +41,13 @@ void _PG_init(void) {
   // A staging server may stand on an incomplete directory as well.
   pitr::pg::DemandInit();
   if (IsStagingServer()) {
+    pitr::pg::RegisterFetchWorkers(true, 0);
     return;
   }
   pitr::pg::ShmemInit();
   pitr::pg::UseSharedLedger();
   pitr::pg::RegisterWorkers();
+  pitr::pg::RegisterFetchWorkers(false, pitr::pg::WantedWorkers());
   pitr::pg::ExchangeInit();
 }
 }

@@ -7,6 +7,7 @@
 #include "pg/boundary.h"
 #include "pg/demand.h"
 #include "pg/exchange_worker.h"
+#include "pg/fetch_worker.h"
 #include "pg/guc.h"
 #include "pg/log.h"
 #include "pg/operation_kinds.h"
@@ -68,7 +69,10 @@ Result<Json> BuildJob(const OperationContext& context, const RestoreRequest& req
   job["read_ahead_bytes"] = static_cast<std::int64_t>(settings.wal_read_ahead_kb) * 1024;
   job["recovery_settings"] = settings.recovery_settings;
   job["preload_libraries"] = PreloadLibraries(plan);
-  if (CheckDemandLoading().ok()) job["demand_load"]["library"] = PreloadName();
+  if (CheckDemandLoading().ok()) {
+    job["demand_load"]["library"] = PreloadName();
+    job["demand_load"]["fetch_workers"] = RegisteredFetchWorkers();
+  }
   job["keep_passwords"] = request.keep_passwords;
   job["tablespaces"] = Json::object();
   return job;

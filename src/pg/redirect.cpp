@@ -43,7 +43,7 @@ Entry Make(const char* name, Function* replacement, bool is_needed) {
   return {name, reinterpret_cast<void*>(replacement), is_needed, nullptr, 0};
 }
 
-using Entries = std::array<Entry, 16>;
+using Entries = std::array<Entry, 17>;
 Entries MakeEntries() {
   return {{
       Make("open", calls::Open, true),
@@ -58,6 +58,7 @@ Entries MakeEntries() {
       Make("ftruncate", calls::Ftruncate, true),
       Make("truncate", calls::Truncate, true),
       Make("copy_file_range", calls::CopyFileRange, false),
+      Make("posix_fadvise", calls::Fadvise, false),
       Make("fsync", calls::Fsync, true),
       Make("unlink", calls::Unlink, true),
       Make("rename", calls::Rename, true),
@@ -67,7 +68,7 @@ Entries MakeEntries() {
 
 // Other ways to the contents of a file or to a descriptor of one. A binary that uses one was built otherwise than those that we know.
 // posix_fallocate is not among them: what it makes lies behind the file's end, where nothing is ever missing. mmap, sync_file_range,
-// posix_fadvise, lseek, dup and link are used for other things, or see no contents (internals 23).
+// lseek, dup and link are used for other things, or see no contents (internals 23).
 constexpr const char* kUnknownWays[] = {
     "__fread_chk", "__open64_2", "__open_2", "__openat64_2", "__openat_2", "__pread64_chk",
     "__pread_chk", "creat",      "creat64",  "fopen64",      "freopen64",  "ftruncate64",

@@ -91,6 +91,12 @@ void RegisterWorkers() {
   }
 }
 
+// Launcher, tail shipper, one operation worker, the archive workers; the confirmer if commits are to wait, with demand loading the completion.
+int WantedWorkers() {
+  return 3 + ArchiveWorkersSetting() + (SynchronousSetting() ? 1 : 0) +
+         (DemandLoadSetting() ? 1 : 0);
+}
+
 int RegisteredArchiveWorkers() { return registered_archive_workers; }
 
 bool StartArchiveWorker(int number) {

@@ -7,6 +7,8 @@ namespace pitr::pg {
 
 // From _PG_init in the postmaster. RAISES.
 void RegisterWorkers();
+// How many a server needs, those included that it starts when there is something to do; fetch workers come on top.
+int WantedWorkers();
 
 // Archive workers that are registered for good: pitr.archive_workers when the server started.
 int RegisteredArchiveWorkers();

@@ -73,19 +73,24 @@ std::vector<std::string> SuperuserCandidates(const std::string& today) {
   return names;
 }
 
-// The folders that hold the packs as they are; none when the nearest repository is no folder, or encrypted.
-std::vector<std::string> PlainFolders(const Repository& repo, const std::string& address) {
-  std::vector<std::string> folders;
-  const auto addresses = ParseStoreAddresses(address);
-  if (repo.is_encrypted() || !addresses.ok() || !addresses->front().address.starts_with('/')) {
-    return folders;
+// Where the packs are: folders that hold them as they are, and what fetch workers open. None when the nearest one needs fetch workers and
+// there are none.
+std::vector<std::string> DemandPlaces(const Repository& repo, const BuildRequest& request) {
+  std::vector<std::string> places;
+  const auto addresses = ParseStoreAddresses(request.repository.address);
+  if (!addresses.ok()) {
+    return places;
   }
   for (const StoreAddress& each : *addresses) {
-    if (each.address.starts_with('/')) {
-      folders.push_back(each.address);
+    if (!repo.is_encrypted() && each.address.starts_with('/')) {
+      places.push_back(each.address);
+    } else if (request.fetch_workers > 0) {
+      places.push_back(std::string(demand::kFetchPrefix) + each.address);
+    } else if (places.empty()) {
+      return places;
     }
   }
-  return folders;
+  return places;
 }
 
 class Build {
@@ -124,7 +129,7 @@ Status Build::LayOut() {
   options.workers = request_.workers;
   options.tablespaces = request_.tablespaces;
   if (!request_.demand_library.empty()) {
-    options.demand_places = PlainFolders(*repo_, request_.repository.address);
+    options.demand_places = DemandPlaces(*repo_, request_);
   }
   OnePhase progress(client_->progress());
   PITR_RETURN_IF_ERROR(LayOutDirectory(repo_.get(), manifest_, options, &progress, &cancel_));
@@ -221,6 +226,8 @@ Status Build::Recover() {
   config.settings = Maximum(request_.settings, manifest_.control);
   config.preload_libraries = request_.preload_libraries;
   config.demand_library = is_incomplete_ ? request_.demand_library : "";
+  config.fetch_workers = request_.fetch_workers;
+  config.keys = request_.repository.keys;
   config.recovery_settings = request_.recovery_settings;
 
   PITR_FAULT("build.start_staging");

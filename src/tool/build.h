@@ -38,6 +38,7 @@ struct BuildRequest {
   std::string recovery_settings, preload_libraries;
   // Our library as servers preload it: relation files are loaded when they are read, where the repository allows it. Empty: all is laid out.
   std::string demand_library;
+  int fetch_workers = 0;  // that server's, for what is no plain folder; 0: it has none
   std::map<std::string, std::string> tablespaces;
   // What today gives.
   std::string superuser;  // name of the bootstrap superuser, may be empty

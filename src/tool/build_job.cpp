@@ -68,6 +68,7 @@ Status ParseMeans(const Json& job, BuildRequest* request) {
   request->superuser = superuser.value_or("");
   if (const Json* demand = JsonObject(job, "demand_load")) {
     PITR_ASSIGN_OR_RETURN(request->demand_library, JsonText(*demand, "library"));
+    PITR_ASSIGN_OR_RETURN(request->fetch_workers, JsonNumberOr<int>(*demand, "fetch_workers", 0));
   }
   if (const Json* tablespaces = JsonObject(job, "tablespaces")) {
     for (const auto& [oid, target] : tablespaces->items()) {

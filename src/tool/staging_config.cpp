@@ -169,6 +169,11 @@ void AddDemand(const RecoveryConfig& config, std::vector<Setting>* settings) {
     return;
   }
   settings->push_back({"fsync", "on"});
+  if (config.fetch_workers > 0) {
+    settings->push_back({"pitr.fetch_workers", std::to_string(config.fetch_workers)});
+    settings->push_back({"pitr.encryption_key_file", config.keys.file});
+    settings->push_back({"pitr.encryption_key_command", config.keys.command});
+  }
   if (config.server_major >= 18) {
     settings->push_back(
         {"io_method",

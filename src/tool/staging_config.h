@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/codec/keyring.h"
 #include "core/repo/manifest.h"
 #include "core/types/lsn.h"
 
@@ -30,6 +31,8 @@ struct RecoveryConfig {
   std::string preload_libraries;
   std::string
       demand_library;  // ours, when the directory is incomplete: then the server must load pages, and fsync (internals 2c)
+  int fetch_workers = 0;          // of those, 0: none are needed
+  KeySource keys;                 // that they open the repository with
   std::string recovery_settings;  // "name=value; …", from the user
 };
 

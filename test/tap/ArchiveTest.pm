@@ -12,7 +12,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 our @EXPORT = qw(archive_node wait_for make_segments current_segment ready_files wait_archived object_of objects_of
-  same_as_repository archiver_pid workers_of log_lines wait_log counters);
+  same_as_repository children_of archiver_pid workers_of log_lines wait_log counters);
 
 # Small segments: much happens with few bytes. The first snapshot is over, so that segments end when the test says so.
 sub archive_node
@@ -103,15 +103,15 @@ sub same_as_repository
 }
 
 # Children of the postmaster by what they call themselves.
-sub _children
+sub children_of
 {
 	my ($node, $pattern) = @_;
 	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
 	return map { /^\s*(\d+)/ ? $1 : () } grep { /$pattern/ } split /\n/, `ps -o pid=,args= --ppid $postmaster`;
 }
 
-sub archiver_pid { my ($node) = @_; return (_children($node, qr/: archiver/))[0]; }
-sub workers_of { my ($node) = @_; return _children($node, qr/: pitr archive worker/); }
+sub archiver_pid { my ($node) = @_; return (children_of($node, qr/: archiver/))[0]; }
+sub workers_of { my ($node) = @_; return children_of($node, qr/: pitr archive worker/); }
 
 # Messages of the log from $from on that match.
 sub log_lines

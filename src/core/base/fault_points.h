@@ -41,6 +41,7 @@ inline constexpr std::string_view kFaultPoints[] = {
     "demand.fetch.claimed",
     "demand.fetch.written",
     "demand.folder.before_marker",
+    "demand.remote.fetched",
     "exchange.after_cut",
     "exchange.after_intent",
     "exchange.after_rename",

@@ -339,6 +339,16 @@ ssize_t CopyFileRange(int from, off_t* from_offset, int to, off_t* to_offset, st
   return ::copy_file_range(from, from_offset, to, to_offset, size, flags);
 }
 
+// The server says what it will read, recovery above all: what is far away sets out at once.
+int Fadvise(int fd, off_t offset, off_t size, int advice) {
+  const Tracked tracked = advice == POSIX_FADV_WILLNEED ? Find(fd) : Tracked{};
+  if (tracked && offset >= 0 && size > 0) {
+    tracked.directory->Expect(tracked.file, PageOf(offset),
+                              PageEnd(static_cast<std::uint64_t>(offset + size)));
+  }
+  return ::posix_fadvise(fd, offset, size, advice);
+}
+
 int Fsync(int fd) {
   if (const Tracked tracked = Find(fd)) {
     return tracked.directory->Sync(tracked.file, fd);

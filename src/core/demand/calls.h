@@ -41,6 +41,7 @@ int Ftruncate(int fd, off_t size);
 int Truncate(const char* path, off_t size);
 ssize_t CopyFileRange(int from, off_t* from_offset, int to, off_t* to_offset, std::size_t size,
                       unsigned flags);
+int Fadvise(int fd, off_t offset, off_t size, int advice);
 int Fsync(int fd);
 int Unlink(const char* path);
 int Rename(const char* from, const char* to);

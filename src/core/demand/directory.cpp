@@ -50,6 +50,7 @@ Result<std::unique_ptr<Directory>> Directory::Open(const std::string& path, Fram
     return std::unique_ptr<Directory>();
   }
   PITR_RETURN_IF_ERROR(directory->ReadIndex());
+  PITR_RETURN_IF_ERROR(directory->MakeFetches());
   PITR_RETURN_IF_ERROR(directory->ReadMaps());
   PITR_RETURN_IF_ERROR(directory->LookAtFiles());
   if (directory->presence_.head().absent_pages == 0) {
@@ -69,6 +70,7 @@ Result<std::unique_ptr<Directory>> Directory::Open(const std::string& path, Fram
 
 Directory::~Directory() {
   if (memory_ != nullptr) ::munmap(memory_, memory_size_);
+  if (fetch_memory_ != nullptr) ::munmap(fetch_memory_, FetchTable::SharedSize());
   if (bits_fd_ >= 0) ::close(bits_fd_);
   if (directory_fd_ >= 0) ::close(directory_fd_);
 }
@@ -111,6 +113,22 @@ Status Directory::ReadIndex() {
     return Status(Code::kCorrupt, "\"" + path + "\" changed while it was read");
   }
   index_ = *index;
+  return Status::Ok();
+}
+
+// Its pages are touched when frames come, so that it costs little where they do not.
+Status Directory::MakeFetches() {
+  if (!HasFetchedPlaces(index_)) {
+    return Status::Ok();
+  }
+  void* memory = ::mmap(nullptr, FetchTable::SharedSize(), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    return Status(Code::kOutOfMemory, "no memory for frames that are fetched: " +
+                                          std::to_string(FetchTable::SharedSize()) + " bytes");
+  }
+  fetch_memory_ = memory;
+  fetches_ = FetchTable(memory);
   return Status::Ok();
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/base/result.h"
+#include "core/demand/fetch_table.h"
 #include "core/demand/folder.h"
 #include "core/demand/frame_source.h"
 #include "core/demand/index.h"
@@ -42,6 +43,11 @@ class Directory {
   // Pages [first, end) are there afterwards. What is behind the file's pages in the index always is. EIO: LastFailure() says why.
   int Load(std::uint32_t file, std::uint64_t first, std::uint64_t end) const noexcept;
   int LoadAll(std::uint32_t file) const noexcept;
+  // They are going to be wanted: what comes from afar is fetched already.
+  void Expect(std::uint32_t file, std::uint64_t first, std::uint64_t end) const noexcept;
+  void ExpectFrame(std::uint32_t frame) const noexcept;
+  // Of the fetch workers; false in it: no place of the index needs them.
+  const FetchTable& fetches() const noexcept { return fetches_; }
 
   // A write of whole pages [first, end), which needs nothing loaded: between the two, it is the caller's to write. `written`: how many
   // of the pages were.
@@ -70,6 +76,7 @@ class Directory {
  private:
   Directory(std::string path, FrameSource* source);
   Status ReadIndex();
+  Status MakeFetches();
   Status ReadMaps();
   Status ReadBits();
   Status CheckMarker() const;
@@ -77,6 +84,8 @@ class Directory {
   Status LookAtFile(std::uint32_t number);
   int LoadFrame(std::uint32_t file, const Run& run) const noexcept;
   int Decode(std::uint32_t frame) const noexcept;
+  bool ReadPacked(std::uint32_t frame, std::uint32_t place) const noexcept;
+  void ReadAhead(std::uint32_t file, const Run* run) const noexcept;
   int WriteRun(std::uint32_t file, int fd, const Run& run) const noexcept;
   static int errno_or_eio() noexcept;
   int Failed(int error) const noexcept;
@@ -86,7 +95,9 @@ class Directory {
   const std::uint64_t generation_;  // never used twice in a process and those it forks
   int directory_fd_ = -1, bits_fd_ = -1;
   void* memory_ = nullptr;
+  void* fetch_memory_ = nullptr;
   std::size_t memory_size_ = 0;
+  FetchTable fetches_;
   IndexView index_;
   Presence presence_;
 };

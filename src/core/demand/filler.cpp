@@ -96,6 +96,17 @@ void Filler::LookAtFirstPage(std::uint32_t number) {
   class_[number] = is_read && special != 0 && special < kPageBytes ? kIndex : kTable;
 }
 
+// What comes next is on its way while this one is waited for.
+void Filler::ReadAhead() const {
+  constexpr std::size_t kFrames = 8;
+  const IndexView& index = directory_->index();
+  for (std::size_t at = next_; at < std::min(next_ + kFrames, items_.size()); at++) {
+    if (IsMissing(items_[at])) {
+      directory_->ExpectFrame(index.RunsOf(index.files()[items_[at].file])[items_[at].run].frame);
+    }
+  }
+}
+
 bool Filler::Step(int* error, std::uint64_t* bytes) {
   *error = 0;
   *bytes = 0;
@@ -110,6 +121,7 @@ bool Filler::Step(int* error, std::uint64_t* bytes) {
     const Run& run = directory_->index().RunsOf(file)[item.run];
     const bool is_missing = IsMissing(item);
     if (is_missing) {
+      ReadAhead();
       const std::uint64_t before = directory_->AbsentBytes();
       *error = directory_->Load(item.file, run.page, run.page + run.pages);
       *bytes = before - std::min(before, directory_->AbsentBytes());

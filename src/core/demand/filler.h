@@ -29,6 +29,7 @@ class Filler {
   };
 
   void Prepare();
+  void ReadAhead() const;
   bool IsWanted(std::uint32_t file) const;
   bool IsMissing(const Item& item) const;
   void LookAtFirstPage(std::uint32_t file);

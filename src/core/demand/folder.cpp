@@ -6,11 +6,14 @@
 
 #include <bit>
 #include <cerrno>
+#include <climits>
+#include <cstdio>
 #include <cstring>
 
 #include "core/base/fault.h"
 #include "core/base/file.h"
 #include "core/base/hash.h"
+#include "core/demand/index_sections.h"
 #include "core/demand/presence.h"
 
 namespace pitr::demand {
@@ -96,6 +99,33 @@ Result<std::uint64_t> CountAbsent(const std::string& directory, const IndexView&
 }
 
 }  // namespace
+
+bool NeedsFetching(const char* directory) noexcept {
+  char path[PATH_MAX];
+  std::snprintf(path, sizeof path, "%s/%s", directory, kIndexFile);
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return false;
+  }
+  const auto read = [fd](void* to, std::size_t size, std::uint64_t offset) {
+    return ::pread(fd, to, size, static_cast<off_t>(offset)) == static_cast<ssize_t>(size);
+  };
+  IndexHeader header = {};
+  bool is_fetched = false;
+  if (read(&header, sizeof header, 0) &&
+      std::memcmp(header.magic, kIndexMagic, sizeof header.magic) == 0) {
+    const Sections at = SectionsOf(header);
+    TextRef place = {};
+    char begin[kFetchPrefix.size()] = {};
+    for (std::uint32_t i = 0; !is_fetched && i < header.places; i++) {
+      is_fetched = read(&place, sizeof place, at.places + i * sizeof place) &&
+                   read(begin, sizeof begin, at.names + place.offset) &&
+                   std::string_view(begin, sizeof begin) == kFetchPrefix;
+    }
+  }
+  ::close(fd);
+  return is_fetched;
+}
 
 int LookAtFile(int directory_fd, const char* path, FileIdentity* identity) noexcept {
   struct statx info {};

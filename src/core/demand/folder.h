@@ -36,6 +36,9 @@ struct FolderSummary {
 // Not incomplete when there is no folder.
 Result<FolderSummary> ReadFolder(const std::string& directory);
 
+// Does the index of this directory name a place that fetch workers open? Damage is for those to find who open it. Allocates nothing.
+bool NeedsFetching(const char* directory) noexcept;
+
 // DURABLE, for a directory whose pages are all there: first the marker goes, then the folder. IDEMPOTENT.
 Status RemoveFolder(const std::string& directory);
 

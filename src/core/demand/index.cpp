@@ -123,8 +123,8 @@ bool IndexView::IsText(TextRef ref) const noexcept {
 
 Status IndexView::CheckTexts() const {
   for (const TextRef& place : places_) {
-    if (!IsText(place) || Text(place).front() != '/') {
-      return Damaged("A place of packs is not an absolute path.");
+    if (!IsText(place) || (Text(place).front() != '/' && !Text(place).starts_with(kFetchPrefix))) {
+      return Damaged("A place of packs is neither an absolute path nor one to fetch from.");
     }
   }
   for (const TextRef& pack : packs_) {

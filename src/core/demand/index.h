@@ -23,6 +23,10 @@ inline constexpr std::uint32_t kMaxFrameBytes = 256U << 10;
 // A frame that does not shrink is stored as it is; a little is left for what zstd may add.
 inline constexpr std::uint32_t kMaxPackedBytes = kMaxFrameBytes + 4096;
 
+// Of a place: an absolute path is a folder that holds the packs as they are; else this stands before the address of a repository,
+// which fetch workers open.
+inline constexpr std::string_view kFetchPrefix = "fetch:";
+
 using IndexId = std::array<std::uint8_t, 16>;
 
 // -- what is on disk, little-endian, each section at a multiple of eight ---------------------------------------------------

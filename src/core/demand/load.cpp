@@ -19,6 +19,8 @@ namespace pitr::demand {
 namespace {
 
 constexpr std::uint32_t kNoFrame = ~std::uint32_t{0};
+// Frames that are asked for ahead when a file is read in order.
+constexpr int kReadAhead = 8;
 
 // Memory of one thread; a server's process has one.
 struct Scratch {
@@ -27,6 +29,7 @@ struct Scratch {
   std::uint64_t* words = nullptr;  // of the largest file
   std::uint64_t owner = 0;         // generation of the directory
   std::uint32_t frame = kNoFrame;
+  const Run* next_run = nullptr;  // behind the one that was loaded last, in the same file
   std::size_t size = 0;
   FetchFailure failure = {};
   bool has_failed = false;
@@ -100,12 +103,19 @@ int Directory::Reserve() const noexcept {
   scratch.plain = scratch.packed + kPacked;
   scratch.words = reinterpret_cast<std::uint64_t*>(scratch.plain + kMaxFrameBytes);
   scratch.frame = kNoFrame;
+  scratch.next_run = nullptr;
   scratch.owner = generation_;
   // The decompressor makes its context at its first use.
   const std::uint8_t nothing = 0;
   std::uint8_t out = 0;
   (void)DecompressBlock({&nothing, 1}, false, &out, 1);
   return 0;
+}
+
+bool Directory::ReadPacked(std::uint32_t frame, std::uint32_t place) const noexcept {
+  return IsFetched(index_, place)
+             ? fetches_.Fetch(index_, frame, place, scratch.packed, &scratch.failure)
+             : source_->Read(index_, frame, place, scratch.packed, &scratch.failure);
 }
 
 int Directory::Decode(std::uint32_t frame) const noexcept {
@@ -115,7 +125,7 @@ int Directory::Decode(std::uint32_t frame) const noexcept {
   const FrameEntry& entry = index_.frames()[frame];
   scratch.frame = kNoFrame;
   for (std::uint32_t place = 0; place < source_->places(index_); place++) {
-    if (!source_->Read(index_, frame, place, scratch.packed, &scratch.failure)) {
+    if (!ReadPacked(frame, place)) {
       continue;
     }
     bool is_good = false;
@@ -130,6 +140,7 @@ int Directory::Decode(std::uint32_t frame) const noexcept {
       scratch.frame = frame;
       return 0;
     }
+    if (IsFetched(index_, place)) fetches_.Forget(frame, place);
     Say(&scratch.failure,
         "the frame at offset %llu of pack \"%s\" in repository \"%s\" is damaged: expected "
         "checksum %016llx",
@@ -173,12 +184,41 @@ int Directory::WriteRun(std::uint32_t number, int fd, const Run& run) const noex
   return 0;
 }
 
+void Directory::ExpectFrame(std::uint32_t frame) const noexcept {
+  if (fetches_ && source_->places(index_) > 0 && IsFetched(index_, 0)) fetches_.Expect(frame, 0);
+}
+
+void Directory::Expect(std::uint32_t number, std::uint64_t first,
+                       std::uint64_t end) const noexcept {
+  if (!fetches_) return;
+  const FileEntry& file = index_.files()[number];
+  for (std::uint32_t page = Clip(first, file); page < Clip(end, file);) {
+    const Run* run = presence_.State(file, page) == kAbsent ? index_.FindRun(file, page) : nullptr;
+    if (run != nullptr) ExpectFrame(run->frame);
+    page = run != nullptr ? run->page + run->pages : page + 1;
+  }
+}
+
+// A file that is read in order goes on like that.
+void Directory::ReadAhead(std::uint32_t number, const Run* run) const noexcept {
+  if (!fetches_) return;
+  const FileEntry& file = index_.files()[number];
+  const std::span<const Run> runs = index_.RunsOf(file);
+  const Run* const end = runs.data() + runs.size();
+  const bool in_order = scratch.next_run == run;
+  scratch.next_run = run + 1;
+  for (int i = 1; in_order && i <= kReadAhead && run + i < end; i++) {
+    if (presence_.State(file, run[i].page) == kAbsent) ExpectFrame(run[i].frame);
+  }
+}
+
 // Through a descriptor of its own: the caller's may be for reading only, or bypass the page cache (internals 24).
 int Directory::LoadFrame(std::uint32_t number, const Run& run) const noexcept {
   if (const int error = Reserve(); error != 0) {
     Say(&scratch.failure, "no memory to load pages with");
     return Failed(error);
   }
+  ReadAhead(number, &run);
   if (const int error = Decode(run.frame); error != 0) {
     return error;
   }

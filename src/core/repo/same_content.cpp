@@ -86,7 +86,8 @@ Result<EnvelopeFooter> CheckSameContent(ObjectStore* store, const ContentToCompa
   Result<EnvelopeFooter> footer = ReadEnvelopeFooter(store, content.object, content.kind);
   if (footer.status().code() == Code::kNotFound) {
     // It was in the way a moment ago. That says nothing about file or store: the caller asks again from the start.
-    return Status(Code::kNotReady, "object \"" + content.object + "\" was removed while it was compared");
+    return Status(Code::kNotReady,
+                  "object \"" + content.object + "\" was removed while it was compared");
   }
   PITR_ASSIGN_OR_RETURN(const EnvelopeFooter stored, std::move(footer));
   if (stored.plain_size == content.footer.plain_size &&
