@@ -18,6 +18,7 @@ SHOW pitr.max_replay_bytes;
 SHOW pitr.max_replay_time;
 SHOW pitr.synchronous;
 SHOW pitr.demand_load;
+SHOW pitr.fetch_workers;
 SHOW pitr.fill_rate;
 SET pitr.operation_lock_timeout = '5s';
 SHOW pitr.operation_lock_timeout;

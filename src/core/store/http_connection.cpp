@@ -99,6 +99,7 @@ class Transfer {
       }
       PITR_RETURN_IF_ERROR(CheckLimits());
       if (code == CURLM_OK) {
+        handles_->sockets.AcknowledgeAtOnce();
         code = curl_multi_poll(handles_->multi, nullptr, 0, static_cast<int>(WaitMs()), nullptr);
       }
       if (code != CURLM_OK) {
