@@ -44,16 +44,7 @@ struct Pool {
   std::condition_variable freed;
   std::vector<std::unique_ptr<HttpConnection>> idle;
   int in_use = 0;
-  Pool* given_up_before = nullptr;
 };
-
-// Of a parent: never touched, never freed, and still held, so that who looks for leaks sees that it is meant.
-std::atomic<Pool*> g_given_up = nullptr;
-void GiveUp(Pool* pool) {
-  pool->given_up_before = g_given_up.load();
-  while (!g_given_up.compare_exchange_weak(pool->given_up_before, pool)) {
-  }
-}
 
 // A place in the pool, and its connection. A connection is made only where none is idle, so places and idle ones together
 // never pass the limit.
@@ -115,8 +106,6 @@ class PooledClient final : public HttpClient {
     Pool* const pool = pool_.load();
     if (pool->pid == ::getpid()) {
       delete pool;
-    } else {
-      GiveUp(pool);
     }
   }
   PooledClient(const PooledClient&) = delete;
@@ -160,12 +149,7 @@ class PooledClient final : public HttpClient {
       return pool;
     }
     auto own = std::make_unique<Pool>(::getpid(), options_.connections);
-    Pool* const inherited = pool;
-    if (!pool_.compare_exchange_strong(pool, own.get())) {
-      return pool;
-    }
-    GiveUp(inherited);
-    return own.release();
+    return pool_.compare_exchange_strong(pool, own.get()) ? own.release() : pool;
   }
 
   const HttpOptions options_;

@@ -296,14 +296,16 @@ TEST(Http, SignalsArriveWhileARequestWaitsAndTheMaskIsAsBefore) {
 }
 
 // Runs `body` in a child; true when it says so. Nothing of the parent's is destroyed there.
+// A good one is killed: at an exit valgrind would call lost what stands on the stacks of the server's threads, which the child has not.
 bool InChild(const std::function<bool()>& body) {
   const pid_t child = ::fork();
   if (child == 0) {
-    ::_exit(body() ? 0 : 1);
+    if (body()) ::raise(SIGKILL);
+    ::_exit(1);
   }
   int status = 0;
   EXPECT_EQ(::waitpid(child, &status, 0), child);
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
 TEST(Http, AChildHasConnectionsOfItsOwnAndLeavesItsParentsAlone) {
