@@ -1,0 +1,99 @@
+# Programs that work on a stopped data directory, each run on an incomplete one: they refuse, or the library refuses to start on what they
+# made, or nothing was harmed. Never are there zeros where there was data.
+use strict;
+use warnings FATAL => 'all';
+use FindBin;
+use lib $FindBin::RealBin;
+use PitrTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = pitr_node('main', conf => "fsync = on\nautovacuum = off\nwal_log_hints = on\npitr.fill_rate = '64kB'\n");
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE big AS SELECT g AS id, md5(g::text) AS v, repeat('x', 60) AS pad FROM generate_series(1, 30000) g;
+CREATE INDEX big_id ON big (id);
+CREATE UNLOGGED TABLE unlogged AS SELECT g AS id FROM generate_series(1, 3000) g;
+SQL
+$node->safe_psql('postgres', "SELECT id FROM pitr_create_snapshot('base')");
+my $then = contents($node);
+my $target = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
+$node->safe_psql('postgres', 'DELETE FROM big WHERE id > 100');
+my $row = restore($node, "SELECT * FROM pitr_restore_branch('$target'::pg_lsn)");
+is($row->{outcome}, 'done', 'restored') or diag(explain($row));
+
+sub folder { return -d $node->data_dir . '/pgsql_tmp_pitr'; }
+
+sub goes_on
+{
+	my ($what) = @_;
+	$node->start;
+	is(contents($node), $then, "$what: everything is there");
+	ok(folder(), "$what: the directory is still incomplete");
+	$node->stop;
+	return;
+}
+
+# Starts a directory, which has to fail; what its log says.
+sub refusal_to_start
+{
+	my ($directory) = @_;
+	my $log = $node->basedir . '/refused.log';
+	unlink $log;
+	is(system_log('pg_ctl', '-w', '-D', $directory, '-l', $log, 'start') == 0, '', 'it does not start');
+	return slurp_file($log);
+}
+
+ok(folder(), 'the directory is incomplete');
+$node->stop;
+
+# pg_checksums: pages that are still to come would have none.
+$node->command_ok([ 'pg_checksums', '--enable', '-D', $node->data_dir ], 'pg_checksums enables checksums');
+like(refusal_to_start($node->data_dir), qr/FATAL:.*not as pitr_ext left it.*DETAIL:  Data checksums were enabled while pages were missing.*HINT:  Run pg_checksums --disable/s,
+	'checksums enabled: the library says so');
+$node->command_ok([ 'pg_checksums', '--disable', '-D', $node->data_dir ], 'pg_checksums disables them');
+goes_on('checksums disabled again');
+
+# A plain copy has holes that nobody fills.
+my $copy = $node->basedir . '/copy';
+system_or_bail('cp', '-a', $node->data_dir, $copy);
+like(refusal_to_start($copy), qr/FATAL:.*not as pitr_ext left it.*DETAIL:  File "[^"]+" is another one than the one that was laid out/s,
+	'a copy: the library says so');
+goes_on('copied');
+
+# pg_upgrade starts the old server, which refuses.
+my $new = PostgreSQL::Test::Cluster->new('new');
+$new->init;
+my $bin = $node->config_data('--bindir');
+chdir $node->basedir or die;
+my ($out, $err) = ('', '');
+IPC::Run::run([ 'pg_upgrade', '--no-sync', '-d', $node->data_dir, '-D', $new->data_dir, '-b', $bin, '-B', $bin, '-p', $node->port, '-P', $new->port,
+		'-s', PostgreSQL::Test::Utils::tempdir_short() ], '>', \$out, '2>', \$err);
+isnt($?, 0, 'pg_upgrade fails');
+note($out, $err);
+my $said = join '', map { slurp_file($_) } glob($new->data_dir . '/pg_upgrade_output.d/*/log/pg_upgrade_server.log'), glob($node->basedir . '/pg_upgrade_server.log');
+like($said, qr/FATAL:.*incomplete.*pg_upgrade cannot read it/, 'and its log says why');
+goes_on('pg_upgrade failed');
+
+# pg_resetwal leaves pages and map alone.
+$node->command_ok([ 'pg_resetwal', '-D', $node->data_dir ], 'pg_resetwal');
+goes_on('WAL reset');
+
+# pg_rewind writes over pages that the map calls missing.
+$node->start;
+$node->backup('whole');
+my $source = PostgreSQL::Test::Cluster->new('source');
+$source->init_from_backup($node, 'whole');
+$source->append_conf('postgresql.conf', "shared_preload_libraries = ''\narchive_mode = off\narchive_library = ''\n");
+$source->set_standby_mode;
+$source->append_conf('postgresql.conf', "primary_conninfo = '" . $node->connstr('postgres') . "'\n");
+$source->start;
+$node->wait_for_catchup($source, 'replay', $node->lsn('insert'));
+$source->promote;
+$source->safe_psql('postgres', 'CHECKPOINT');
+$node->safe_psql('postgres', 'UPDATE big SET v = v WHERE id < 100; CHECKPOINT');
+$node->stop;
+$node->command_ok([ 'pg_rewind', '--target-pgdata', $node->data_dir, '--source-server', $source->connstr('postgres') ], 'pg_rewind');
+like(refusal_to_start($node->data_dir), qr/FATAL:.*not as pitr_ext left it/, 'rewound: the library says so');
+$source->stop;
+done_testing();
