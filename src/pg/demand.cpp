@@ -18,7 +18,6 @@
 #include "pg/postgres_headers.h"
 
 extern "C" {
-#include "access/xlog.h"
 #include "catalog/objectaccess.h"
 #include "storage/ipc.h"
 #include "utils/fmgroids.h"
@@ -71,15 +70,6 @@ Status OpenDirectory() {
   if (!server.ok()) {
     return std::move(server).Prefix(
         "the data directory is incomplete and cannot be used like this");
-  }
-  // Pages that are still to come have the checksums of then, or none (internals 5).
-  const bool had_checksums = directory->index().header().data_checksums != 0;
-  if (had_checksums != DataChecksumsEnabled()) {
-    return Status(Code::kCorrupt, "the incomplete data directory is not as pitr_ext left it")
-        .WithDetail(std::string("Data checksums were ") + (had_checksums ? "disabled" : "enabled") +
-                    " while pages were missing.")
-        .WithHint(std::string("Run pg_checksums --") + (had_checksums ? "enable" : "disable") +
-                  ", and again when the directory is complete.");
   }
   PITR_ASSIGN_OR_RETURN(const std::string real, RealDataDirectory());
   opened = directory.release();

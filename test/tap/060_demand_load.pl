@@ -104,7 +104,7 @@ $node->stop;
 my $offset = -s $node->logfile;
 is(system_log('pg_ctl', '-w', '-D', $node->data_dir, '-l', $node->logfile, '-o', "-c shared_preload_libraries=''", 'start') == 0,
 	'', 'without the library it does not start');
-like(slurp_file($node->logfile, $offset), qr/FATAL:  invalid data in file "backup_label"/, 'and says why');
+like(slurp_file($node->logfile, $offset), qr/FATAL:  control file contains invalid database cluster state/, 'and says why');
 $offset = -s $node->logfile;
 is(system_log('pg_ctl', '-w', '-D', $node->data_dir, '-l', $node->logfile, '-o', '-c fsync=off', 'start') == 0, '', 'nor without fsync');
 like(slurp_file($node->logfile, $offset), qr/FATAL:.*incomplete.*fsync is off/, 'and says why');

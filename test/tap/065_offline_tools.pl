@@ -9,7 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = pitr_node('main', conf => "fsync = on\nautovacuum = off\nwal_log_hints = on\npitr.fill_rate = '64kB'\n");
+my $node = pitr_node('main', conf => "fsync = on\nautovacuum = off\nwal_log_hints = on\nwal_keep_size = '256MB'\npitr.fill_rate = '64kB'\n");
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE big AS SELECT g AS id, md5(g::text) AS v, repeat('x', 60) AS pad FROM generate_series(1, 30000) g;
 CREATE INDEX big_id ON big (id);
@@ -47,12 +47,15 @@ sub refusal_to_start
 ok(folder(), 'the directory is incomplete');
 $node->stop;
 
-# pg_checksums: pages that are still to come would have none.
-$node->command_ok([ 'pg_checksums', '--enable', '-D', $node->data_dir ], 'pg_checksums enables checksums');
-like(refusal_to_start($node->data_dir), qr/FATAL:.*not as pitr_ext left it.*DETAIL:  Data checksums were enabled while pages were missing.*HINT:  Run pg_checksums --disable/s,
-	'checksums enabled: the library says so');
-$node->command_ok([ 'pg_checksums', '--disable', '-D', $node->data_dir ], 'pg_checksums disables them');
-goes_on('checksums disabled again');
+# They look at the control file first, which does not call the server shut down.
+foreach my $tool ([ 'pg_checksums', '--check', '-D', $node->data_dir ], [ 'pg_checksums', '--enable', '-D', $node->data_dir ], [ 'pg_resetwal', '-D', $node->data_dir ])
+{
+	my ($out, $err) = ('', '');
+	IPC::Run::run($tool, '>', \$out, '2>', \$err);
+	isnt($?, 0, "@$tool[0, 1]: refused");
+	like($err, qr/must be shut down|was not shut down cleanly/, 'as a server that was not shut down');
+}
+goes_on('checked');
 
 # A plain copy has holes that nobody fills.
 my $copy = $node->basedir . '/copy';
@@ -61,39 +64,55 @@ like(refusal_to_start($copy), qr/FATAL:.*not as pitr_ext left it.*DETAIL:  File 
 	'a copy: the library says so');
 goes_on('copied');
 
-# pg_upgrade starts the old server, which refuses.
+# pg_upgrade.
 my $new = PostgreSQL::Test::Cluster->new('new');
 $new->init;
 my $bin = $node->config_data('--bindir');
-chdir $node->basedir or die;
 my ($out, $err) = ('', '');
 IPC::Run::run([ 'pg_upgrade', '--no-sync', '-d', $node->data_dir, '-D', $new->data_dir, '-b', $bin, '-B', $bin, '-p', $node->port, '-P', $new->port,
 		'-s', PostgreSQL::Test::Utils::tempdir_short() ], '>', \$out, '2>', \$err);
 isnt($?, 0, 'pg_upgrade fails');
 note($out, $err);
-my $said = join '', map { slurp_file($_) } glob($new->data_dir . '/pg_upgrade_output.d/*/log/pg_upgrade_server.log'), glob($node->basedir . '/pg_upgrade_server.log');
-like($said, qr/FATAL:.*incomplete.*pg_upgrade cannot read it/, 'and its log says why');
+like("$out$err", qr/source cluster was not shut down cleanly/, 'and says why');
 goes_on('pg_upgrade failed');
 
-# pg_resetwal leaves pages and map alone.
-$node->command_ok([ 'pg_resetwal', '-D', $node->data_dir ], 'pg_resetwal');
-goes_on('WAL reset');
-
-# pg_rewind writes over pages that the map calls missing.
+# pg_rewind would write over pages that the map calls missing. It ends the server's recovery itself first, without fsync: refused.
 $node->start;
 $node->backup('whole');
 my $source = PostgreSQL::Test::Cluster->new('source');
-$source->init_from_backup($node, 'whole');
+$source->init_from_backup($node, 'whole', has_streaming => 1);
 $source->append_conf('postgresql.conf', "shared_preload_libraries = ''\narchive_mode = off\narchive_library = ''\n");
-$source->set_standby_mode;
-$source->append_conf('postgresql.conf', "primary_conninfo = '" . $node->connstr('postgres') . "'\n");
 $source->start;
 $node->wait_for_catchup($source, 'replay', $node->lsn('insert'));
 $source->promote;
 $source->safe_psql('postgres', 'CHECKPOINT');
 $node->safe_psql('postgres', 'UPDATE big SET v = v WHERE id < 100; CHECKPOINT');
 $node->stop;
-$node->command_ok([ 'pg_rewind', '--target-pgdata', $node->data_dir, '--source-server', $source->connstr('postgres') ], 'pg_rewind');
-like(refusal_to_start($node->data_dir), qr/FATAL:.*not as pitr_ext left it/, 'rewound: the library says so');
+($out, $err) = ('', '');
+IPC::Run::run([ 'pg_rewind', '--target-pgdata', $node->data_dir, '--source-server', $source->connstr('postgres') ], '>', \$out, '2>', \$err);
+isnt($?, 0, 'pg_rewind fails');
+like($err, qr/FATAL:.*incomplete.*fsync is off/, 'and says why');
 $source->stop;
+$then = do { $node->start; my $now = contents($node); $node->stop; $now };
+like($then, qr/postgres big 30000\|/, 'which the server has survived');
+
+# A server without the library.
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
+like(refusal_to_start($node->data_dir), qr/FATAL:  control file contains invalid database cluster state/, 'without the library: the control file says no');
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pitr_ext'\n");
+$node->start;
+$node->stop('immediate');
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
+like(refusal_to_start($node->data_dir), qr/FATAL:  invalid data in file "backup_label"/, 'nor after a crash: the label says no');
+
+# Complete, it is a directory as any other.
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pitr_ext'\npitr.fill_rate = 0\n");
+$node->start;
+is($node->safe_psql('postgres', 'SELECT state FROM pitr_complete_branch()'), 'done', 'complete');
+$node->stop;
+$node->command_ok([ 'pg_checksums', '--enable', '-D', $node->data_dir ], 'pg_checksums works then');
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\narchive_mode = off\narchive_library = ''\n");
+$node->start;
+is(contents($node), $then, 'and all is there');
+$node->stop;
 done_testing();

@@ -12,6 +12,8 @@
 #include <cstdarg>
 #include <cstring>
 
+#include "core/demand/control_state.h"
+
 namespace pitr::demand {
 
 namespace {
@@ -21,6 +23,8 @@ constexpr std::string_view kControlFile = "global/pg_control";
 
 constinit const Directory* used = nullptr;
 constinit const bool* fsync_setting = nullptr;
+// The server has pg_control open once at a time.
+constinit int control_fd = -1;
 constinit char names[2][PATH_MAX] = {};
 // Number of the file in the index + 1; untouched pages of it cost nothing.
 constinit std::array<std::uint32_t, kDescriptors> file_of = {};
@@ -145,6 +149,32 @@ int BeforeControlFile(const Directory& directory) noexcept {
   return server_syncs ? directory.SyncBits() : directory.SyncAll();
 }
 
+// Also before the directory is opened: the postmaster reads it before it makes shared memory.
+int NoteControlFile(const char* path, int fd) noexcept {
+  if (fd >= 0 && std::string_view(path).ends_with(kControlFile)) {
+    const char* inside = PathInDirectory(path);
+    if (path[0] != '/' || (inside != nullptr && kControlFile == inside)) control_fd = fd;
+  }
+  return fd;
+}
+
+ssize_t ReadControlFile(ssize_t got, void* buffer, off_t offset) noexcept {
+  if (got > 0 && offset == 0) {
+    (void)ShowShutdown(static_cast<std::uint8_t*>(buffer), static_cast<std::size_t>(got));
+  }
+  return got;
+}
+
+ssize_t WriteControlFile(int fd, const void* buffer, std::size_t size) noexcept {
+  std::uint8_t bytes[kPageBytes];
+  if (Active() == nullptr || size > sizeof bytes || ::lseek(fd, 0, SEEK_CUR) != 0) {
+    return ::write(fd, buffer, size);
+  }
+  std::memcpy(bytes, buffer, size);
+  (void)HideShutdown(bytes, size);
+  return ::write(fd, bytes, size);
+}
+
 bool IsWriting(int flags) noexcept { return (flags & O_ACCMODE) != O_RDONLY; }
 
 int OpenInside(const Directory& directory, const char* inside, const char* path, int flags,
@@ -240,15 +270,13 @@ int Open(const char* path, int flags, ...) {
     va_end(arguments);
   }
   const Directory* directory = Active();
-  if (directory == nullptr) {
-    return ::open(path, flags, mode);
-  }
-  const char* inside = PathInDirectory(path);
-  return inside != nullptr ? OpenInside(*directory, inside, path, flags, mode)
-                           : ::open(path, flags, mode);
+  const char* inside = directory == nullptr ? nullptr : PathInDirectory(path);
+  return NoteControlFile(path, inside != nullptr ? OpenInside(*directory, inside, path, flags, mode)
+                                                 : ::open(path, flags, mode));
 }
 
 int Close(int fd) {
+  if (fd == control_fd) control_fd = -1;
   if (used != nullptr && static_cast<std::uint32_t>(fd) < kDescriptors) {
     file_of[static_cast<std::uint32_t>(fd)] = 0;
   }
@@ -256,6 +284,10 @@ int Close(int fd) {
 }
 
 ssize_t Read(int fd, void* buffer, std::size_t size) {
+  if (fd == control_fd) {
+    const off_t offset = ::lseek(fd, 0, SEEK_CUR);
+    return ReadControlFile(::read(fd, buffer, size), buffer, offset);
+  }
   if (const Tracked tracked = Find(fd)) {
     const off_t offset = ::lseek(fd, 0, SEEK_CUR);
     if (const int error = LoadBytes(tracked, offset, size)) return Fail(error);
@@ -271,6 +303,7 @@ ssize_t ReadChecked(int fd, void* buffer, std::size_t size, std::size_t buffer_s
 }
 
 ssize_t Write(int fd, const void* buffer, std::size_t size) {
+  if (fd == control_fd) return WriteControlFile(fd, buffer, size);
   if (const Tracked tracked = Find(fd)) {
     const off_t offset = ::lseek(fd, 0, SEEK_CUR);
     const ssize_t written =
@@ -283,6 +316,7 @@ ssize_t Write(int fd, const void* buffer, std::size_t size) {
 }
 
 ssize_t Pread(int fd, void* buffer, std::size_t size, off_t offset) {
+  if (fd == control_fd) return ReadControlFile(::pread(fd, buffer, size, offset), buffer, offset);
   if (const Tracked tracked = Find(fd)) {
     if (const int error = LoadBytes(tracked, offset, size)) return Fail(error);
   }

@@ -13,6 +13,7 @@
 #include "core/base/fault.h"
 #include "core/base/file.h"
 #include "core/base/hash.h"
+#include "core/demand/control_state.h"
 #include "core/demand/index_sections.h"
 #include "core/demand/presence.h"
 
@@ -191,6 +192,8 @@ Status RemoveFolder(const std::string& directory) {
   if (!PathExists(JoinPath(directory, kFolder))) {
     return Status::Ok();
   }
+  // A server that was stopped when nothing was missing any more, and ended before it could say so.
+  PITR_RETURN_IF_ERROR(ShowShutdownOnDisk(directory));
   PITR_FAULT("demand.complete.before_marker");
   PITR_RETURN_IF_ERROR(RemoveFile(JoinPath(directory, kMarkerFile)));
   PITR_RETURN_IF_ERROR(SyncDirectory(directory));

@@ -10,7 +10,7 @@
 namespace pitr::demand {
 
 static_assert(std::endian::native == std::endian::little, "the index is read in place");
-static_assert(sizeof(IndexHeader) == 176 && sizeof(FrameEntry) == 32 && sizeof(FileEntry) == 56 &&
+static_assert(sizeof(IndexHeader) == 168 && sizeof(FrameEntry) == 32 && sizeof(FileEntry) == 56 &&
               sizeof(Run) == 16 && sizeof(TextRef) == 8);
 
 namespace {

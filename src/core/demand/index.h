@@ -36,8 +36,6 @@ struct IndexHeader {
   IndexId id;
   char snapshot[64];  // id of the snapshot that was laid out, zeros behind it
   std::uint32_t places, packs, frames, files, runs, slots;
-  std::uint32_t data_checksums,
-      reserved;  // version of page checksums that the pages in the frames carry; 0: none
   std::uint64_t pages, words, names_size, total_size;
   std::uint64_t body_hash;    // XXH3 of everything behind the header
   std::uint64_t header_hash;  // XXH3 of the header before this field
@@ -120,8 +118,7 @@ struct IndexFile {
 struct IndexContent {
   IndexId id = {};
   std::string snapshot;
-  std::uint32_t data_checksums = 0;
-  std::vector<std::string> places, packs;  // see kFetchPrefix; object names
+  std::vector<std::string> places, packs;  // folders; object names below them
   std::vector<IndexFrame> frames;
   std::vector<IndexFile> files;
 };

@@ -92,7 +92,6 @@ Bytes EncodeIndex(const IndexContent& content) {
   header.files = static_cast<std::uint32_t>(files.size());
   header.runs = static_cast<std::uint32_t>(runs.size());
   header.slots = static_cast<std::uint32_t>(slots.size());
-  header.data_checksums = content.data_checksums;
   header.names_size = names.bytes().size();
   const Sections at = SectionsOf(header);
   header.total_size = at.names + header.names_size;

@@ -8,6 +8,7 @@
 
 #include "core/base/file.h"
 #include "core/base/hash.h"
+#include "core/demand/control_state.h"
 
 namespace pitr {
 
@@ -89,7 +90,8 @@ Result<ControlFile> ParseControlFile(ByteView bytes) {
   control.system_identifier = U64At(bytes, 0);
   control.control_version = U32At(bytes, 8);
   control.catalog_version = U32At(bytes, 12);
-  const std::uint32_t state = U32At(bytes, 16);
+  // Of an incomplete directory it may be written as another number.
+  const std::uint32_t state = demand::ShownState(U32At(bytes, 16));
   if (state > static_cast<std::uint32_t>(ClusterState::kInProduction)) {
     return Status(Code::kCorrupt, "pg_control has the unknown state " + std::to_string(state));
   }

@@ -78,7 +78,6 @@ Status NoteMissing(const Manifest& manifest, const std::vector<bool>& later,
                    const std::vector<std::string>& places, const std::string& directory) {
   demand::IndexContent content;
   content.snapshot = manifest.id;
-  content.data_checksums = manifest.control.data_checksum_version;
   content.places = places;
   Renumbering numbers(manifest, &content);
   for (std::size_t i = 0; i < later.size(); i++) {

@@ -16,8 +16,7 @@ IndexContent Sample() {
     content.id[i] = static_cast<std::uint8_t>(i);
   }
   content.snapshot = "sn-20261120T100000-abcd";
-  content.data_checksums = 1;
-  content.places = {"/repository", "/other place", "fetch:s3://bucket/prefix?region=eu"};
+  content.places = {"/repository", "/other place"};
   content.packs = {"packs/sn-20261120T100000-abcd/000001", "packs/sn-20261119T100000-0123/000007"};
   content.frames = {{0, 64, 0x1122334455667788, 1000, 262144, false},
                     {1, 4096, 0x99AABBCCDDEEFF00, 16384, 16384, true}};
@@ -32,7 +31,6 @@ TEST(DemandIndex, ReadsWhatWasWritten) {
   ASSERT_TRUE(index.ok()) << index.status().ToString();
   EXPECT_EQ(index->snapshot(), "sn-20261120T100000-abcd");
   EXPECT_EQ(index->Text(index->places()[1]), "/other place");
-  EXPECT_EQ(index->header().data_checksums, 1U);
   EXPECT_EQ(index->header().pages, 35U);
   EXPECT_EQ(index->header().words, 2U);
   ASSERT_EQ(index->FindFile("base/5/1259"), 0U);
@@ -68,8 +66,9 @@ TEST(DemandIndex, RefusesWhatDoesNotFit) {
     return index.status().code() == Code::kCorrupt;
   };
   EXPECT_FALSE(refused([](IndexContent*) {}));
-  EXPECT_TRUE(refused([](IndexContent* c) { c->files[0].path = "base/../5/1"; }));
+  EXPECT_FALSE(refused([](IndexContent* c) { c->places[1] = "fetch:s3://bucket/prefix"; }));
   EXPECT_TRUE(refused([](IndexContent* c) { c->places[1] = "other place"; }));
+  EXPECT_TRUE(refused([](IndexContent* c) { c->files[0].path = "base/../5/1"; }));
   EXPECT_TRUE(refused([](IndexContent* c) { c->files[0].path = "global/1260"; }));
   EXPECT_TRUE(refused([](IndexContent* c) { c->files[0].path = "base/5/"; }));
   EXPECT_TRUE(refused([](IndexContent* c) { c->files[1].path = c->files[0].path; }));
