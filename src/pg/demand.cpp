@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "core/demand/calls.h"
+#include "core/demand/control_state.h"
 #include "pg/boundary.h"
 #include "pg/error_map.h"
 #include "pg/fetch_worker.h"
@@ -19,7 +20,9 @@
 
 extern "C" {
 #include "catalog/objectaccess.h"
+#include "catalog/pg_control.h"
 #include "storage/ipc.h"
+#include "storage/shmem.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
 }
@@ -85,6 +88,15 @@ Status OpenDirectory() {
   return Status::Ok();
 }
 
+// The postmaster has read the control file before it loaded the library, and has made it known to all by now (xlog.c XLOGShmemInit, 15 to
+// 18). RAISES.
+void ShowShutdownInMemory() {
+  bool is_there = false;
+  auto* control = static_cast<ControlFileData*>(
+      ShmemInitStruct("Control File", sizeof(ControlFileData), &is_there));
+  if (is_there) control->state = static_cast<DBState>(demand::ShownState(control->state));
+}
+
 // pg_backup_start is for programs that read files by themselves, which would find holes (internals 4). A base backup over the
 // replication protocol is complete: the server reads for it.
 void RefuseBackupStart() {
@@ -107,6 +119,7 @@ static void StartDemand() {
   const Outcome outcome = Run(OpenDirectory, &report);
   // In the postmaster an ERROR is FATAL.
   if (outcome != Outcome::kOk) Raise(outcome, report);
+  ShowShutdownInMemory();
   if (opened != nullptr) on_shmem_exit(ForgetDirectory, 0);
 }
 

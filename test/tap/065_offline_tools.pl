@@ -53,7 +53,7 @@ foreach my $tool ([ 'pg_checksums', '--check', '-D', $node->data_dir ], [ 'pg_ch
 	my ($out, $err) = ('', '');
 	IPC::Run::run($tool, '>', \$out, '2>', \$err);
 	isnt($?, 0, "@$tool[0, 1]: refused");
-	like($err, qr/must be shut down|was not shut down cleanly/, 'as a server that was not shut down');
+	like("$out$err", qr/must be shut down|was not shut down cleanly/, 'as a server that was not shut down');
 }
 goes_on('checked');
 
