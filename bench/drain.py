@@ -6,7 +6,7 @@ import shutil
 import time
 
 from data import fill, wal_ratio, write_wal
-from harness import MIB, SEGMENT, BackRest, Pitr, Server, copy_tree, folder_bytes, in_turn, wait_until
+from harness import MIB, SEGMENT, BackRest, Pitr, Server, copy_tree, folder_bytes, in_turn, try_query, wait_until
 
 OFF = {"archive_mode": "on", "archive_library": "", "archive_command": "", "pitr.repository": ""}
 
@@ -17,7 +17,8 @@ def make_backlog(bench, folder="drain", settings=None, product=Pitr):
     server.initdb()
     repository = f"{bench.directory}/{folder}/repository"
     pitr = product(bench, server, repository)
-    server.configure(pitr.settings() | (settings or {}))
+    # Who takes over the copies waits for so long.
+    server.configure(pitr.settings() | {"pitr.lease_timeout": "10s"} | (settings or {}))
     server.start()
     server.query("create extension pitr_ext")
     fill(server, 0.3)
@@ -62,6 +63,13 @@ def cpu_seconds(postmaster):
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def become_writer(server, settings):
+    """The copied data directory is not the one that holds the branch's lease. Not timed."""
+    server.configure(settings | {"archive_library": ""})
+    server.reload()
+    wait_until(lambda: try_query(server, "select pitr_take_over_branch('main')"), 60, "the lease", 0.2)
+
+
 def time_drain(bench, server, settings):
     """Seconds from the reload that makes archiving possible until no segment waits."""
     names = server.ready_segments()
@@ -84,6 +92,7 @@ def run_pitr(bench, server, levels, what, figure="drain"):
     fresh(bench, server)
     pitr = Pitr(bench, server, f"{bench.directory}/{server.name}/repository")
     before = folder_bytes(pitr.repository)
+    become_writer(server, pitr.settings() | levels)
     cpu_before = cpu_seconds(server.pid())
     seconds, count = time_drain(bench, server, pitr.settings() | levels)
     cpu = cpu_seconds(server.pid()) - cpu_before

@@ -14,7 +14,7 @@ import xml.etree.ElementTree
 from email.utils import formatdate
 
 from data import wal_ratio
-from drain import fresh, make_backlog, time_drain
+from drain import become_writer, fresh, make_backlog, time_drain
 from harness import MIB, SEGMENT, BackRest, Pitr, in_turn
 from restore import restore
 
@@ -114,6 +114,7 @@ class S3Pitr(Pitr):
 def run_pitr(bench, server, s3, levels, what, kept):
     fresh(bench, server)
     pitr = s3.product(bench, server, server.name)
+    become_writer(server, pitr.settings() | levels)
     s3.mark()
     seconds, count = time_drain(bench, server, pitr.settings() | levels)
     requests, rate = s3.requests(), s3.requests_per_gib(count * SEGMENT / MIB)

@@ -61,6 +61,8 @@ int LevelNow() {
 
 }  // namespace
 
+bool IsBacklogged() { return CountReadyFiles() > kBacklog; }
+
 bool IsReady(const char* name) noexcept {
   char path[MAXPGPATH];
   const int length =
