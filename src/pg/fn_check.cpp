@@ -73,12 +73,9 @@ Status CheckWorkers(std::string* detail) {
   const int wanted = WantedWorkers() + RegisteredFetchWorkers();
   *detail =
       std::to_string(wanted) + " of max_worker_processes = " + std::to_string(max_worker_processes);
-  if (const int fewer = RegisteredFetchWorkers(); fewer > 0 && fewer < FetchWorkersSetting()) {
-    return Wrong("max_worker_processes = " + std::to_string(max_worker_processes) +
-                     " has room for " + std::to_string(fewer) + " of " +
-                     std::to_string(FetchWorkersSetting()) + " fetch workers",
-                 "Raise max_worker_processes; until then missing pages of a restored directory "
-                 "come more slowly.");
+  if (const int fetchers = RegisteredFetchWorkers(); fetchers > 0) {
+    *detail += ", " + std::to_string(fetchers) + " of " + std::to_string(FetchWorkersSetting()) +
+               " fetch workers among them";
   }
   if (wanted + 1 <= max_worker_processes) return Status::Ok();
   return Wrong("the extension needs " + std::to_string(wanted + 1) +
