@@ -145,7 +145,7 @@ like(value("SELECT detail FROM pitr_check() WHERE item = 'workers'"), qr/^6 of /
 }
 
 # --- the end of the process ---------------------------------------------------------------------------------------------------------------
-sub tail_shipper { return (ArchiveTest::_children($node, qr/: pitr tail shipper/))[0]; }
+sub tail_shipper { return (ArchiveTest::children_of($node, qr/: pitr tail shipper/))[0]; }
 {
 	my $pid = tail_shipper();
 	ok($pid, 'there is a tail shipper');

@@ -26,7 +26,7 @@ sub value { return $node->safe_psql('postgres', $_[0]); }
 sub check_row { return psql_row($node, "SELECT * FROM pitr_check() WHERE item = 'synchronous'"); }
 sub is_synchronous { my ($of, $seconds) = @_; return poll_until($of, 'SELECT synchronous FROM pitr_archive', 't', $seconds // 60); }
 sub sender { return value("SELECT pid FROM pg_stat_replication WHERE application_name = 'pitr'"); }
-sub confirmer { return (ArchiveTest::_children($node, qr/: pitr confirmer/))[0]; }
+sub confirmer { return (ArchiveTest::children_of($node, qr/: pitr confirmer/))[0]; }
 sub set { my ($of, @lines) = @_; $of->append_conf('postgresql.conf', join "\n", @lines); $of->reload; return; }
 
 # A commit is in the repository when it is acknowledged. What is there is read in the same session, right behind it.
