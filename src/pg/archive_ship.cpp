@@ -61,8 +61,6 @@ int LevelNow() {
 
 }  // namespace
 
-bool IsBacklogged() { return CountReadyFiles() > kBacklog; }
-
 bool IsReady(const char* name) noexcept {
   char path[MAXPGPATH];
   const int length =

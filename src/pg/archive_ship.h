@@ -28,8 +28,6 @@ struct ReadyFiles {
 Result<ReadyFiles> ListReadyFiles(std::size_t limit);
 // Also notes the number for the compression level.
 std::int64_t CountReadyFiles();
-// So many wait that nothing else should be asked of the repository and the processors that can be done later.
-bool IsBacklogged();
 bool IsReady(const char* name) noexcept;
 
 // The repository and identity of a process that ships, opened when they are first needed.

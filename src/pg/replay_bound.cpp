@@ -14,7 +14,6 @@
 #include "core/repo/layout.h"
 #include "core/repo/manifest.h"
 #include "core/repo/records.h"
-#include "pg/archive_ship.h"
 #include "pg/branch_rows.h"
 #include "pg/demand.h"
 #include "pg/guc.h"
@@ -162,8 +161,6 @@ Status KeepReplayShort(Repository* repo, const Identity& identity) {
     return Status::Ok();
   }
   next_look = now + kNextLook;
-  // An increment asks the indexes of all WAL before it, so that it could not begin yet.
-  if (IsBacklogged()) return Status::Ok();
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
   PITR_ASSIGN_OR_RETURN(const std::vector<const Branch*> line,
                         branches.AncestryOf(identity.branch_id));
