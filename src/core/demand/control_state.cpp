@@ -11,10 +11,6 @@ namespace pitr::demand {
 
 namespace {
 
-// ControlFileData of a 64-bit little-endian server, see core/work/control_file.cpp.
-constexpr std::size_t kVersionOffset = 8, kStateOffset = 16;
-constexpr std::size_t kCrcOffset = 288, kCrcOffset18 = 292;
-constexpr std::uint32_t kVersion18 = 1800;
 constexpr std::uint32_t kShutDown = 1, kShutDownInRecovery = 2;
 constexpr std::size_t kFileSize = 8192;  // PG_CONTROL_FILE_SIZE
 
@@ -29,13 +25,12 @@ std::uint32_t Checksum(const std::uint8_t* bytes, std::size_t size) noexcept {
 }
 
 bool SetState(std::uint8_t* bytes, std::size_t size, std::uint32_t state) noexcept {
-  const std::size_t crc_offset =
-      Number(bytes, kVersionOffset) >= kVersion18 ? kCrcOffset18 : kCrcOffset;
+  const std::size_t crc_offset = ControlCrcOffset(Number(bytes, kControlVersionOffset));
   if (size < crc_offset + sizeof(std::uint32_t) ||
       Number(bytes, crc_offset) != Checksum(bytes, crc_offset)) {
     return false;
   }
-  std::memcpy(bytes + kStateOffset, &state, sizeof state);
+  std::memcpy(bytes + kControlStateOffset, &state, sizeof state);
   const std::uint32_t crc = Checksum(bytes, crc_offset);
   std::memcpy(bytes + crc_offset, &crc, sizeof crc);
   return true;
@@ -44,15 +39,15 @@ bool SetState(std::uint8_t* bytes, std::size_t size, std::uint32_t state) noexce
 }  // namespace
 
 bool HideShutdown(std::uint8_t* bytes, std::size_t size) noexcept {
-  if (size < kCrcOffset) return false;
-  const std::uint32_t state = Number(bytes, kStateOffset);
+  if (size < ControlCrcOffset(0)) return false;
+  const std::uint32_t state = Number(bytes, kControlStateOffset);
   return (state == kShutDown || state == kShutDownInRecovery) &&
          SetState(bytes, size, state + kHiddenState);
 }
 
 bool ShowShutdown(std::uint8_t* bytes, std::size_t size) noexcept {
-  if (size < kCrcOffset) return false;
-  const std::uint32_t state = Number(bytes, kStateOffset);
+  if (size < ControlCrcOffset(0)) return false;
+  const std::uint32_t state = Number(bytes, kControlStateOffset);
   return ShownState(state) != state && SetState(bytes, size, ShownState(state));
 }
 

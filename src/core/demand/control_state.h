@@ -12,6 +12,12 @@
 
 namespace pitr::demand {
 
+// ControlFileData of a 64-bit little-endian server (core/work/control_file.cpp has the rest of it).
+inline constexpr std::size_t kControlVersionOffset = 8, kControlStateOffset = 16;
+constexpr std::size_t ControlCrcOffset(std::uint32_t version) {
+  return version >= 1800 ? 292 : 288;  // PostgreSQL 18: a byte before it
+}
+
 // Added to DB_SHUTDOWNED and DB_SHUTDOWNED_IN_RECOVERY (catalog/pg_control.h, 15 to 18).
 inline constexpr std::uint32_t kHiddenState = 0x50490000;
 constexpr std::uint32_t ShownState(std::uint32_t state) {

@@ -96,10 +96,11 @@ FetchTable::FetchTable(void* memory) noexcept
 
 void FetchTable::SetWorkers(std::uint32_t workers) const noexcept { head_->workers = workers; }
 
+// Not one that failed: that answer is for those who waited, and who comes now tries anew.
 FetchTable::Slot* FetchTable::Find(std::uint32_t frame, std::uint32_t place) const noexcept {
   for (Slot& slot : head_->slots) {
-    if (slot.state.load(std::memory_order_relaxed) != kFree && slot.frame == frame &&
-        slot.place == place) {
+    const std::uint32_t state = slot.state.load(std::memory_order_relaxed);
+    if (state != kFree && state != kFailed && slot.frame == frame && slot.place == place) {
       return &slot;
     }
   }
@@ -122,6 +123,14 @@ FetchTable::Slot* FetchTable::FindFree(bool for_waiting) const noexcept {
   return oldest;
 }
 
+void FetchTable::Ask(Slot* slot, std::uint32_t frame, std::uint32_t place) const noexcept {
+  slot->frame = frame;
+  slot->place = place;
+  slot->waiting = 0;
+  slot->used = ++head_->clock;
+  slot->state.store(kAsked, std::memory_order_release);
+}
+
 FetchTable::Slot* FetchTable::Hold(std::uint32_t frame, std::uint32_t place) const noexcept {
   bool is_new = false;
   Slot* slot = nullptr;
@@ -132,12 +141,7 @@ FetchTable::Slot* FetchTable::Hold(std::uint32_t frame, std::uint32_t place) con
     if (is_new && (slot = FindFree(true)) == nullptr) {
       return nullptr;
     }
-    if (is_new) {
-      slot->frame = frame;
-      slot->place = place;
-      slot->waiting = 0;
-      slot->state.store(kAsked, std::memory_order_release);
-    }
+    if (is_new) Ask(slot, frame, place);
     slot->waiting++;
     slot->used = ++head_->clock;
   }
@@ -207,11 +211,7 @@ void FetchTable::Expect(std::uint32_t frame, std::uint32_t place) const noexcept
     if (slot == nullptr) {
       return;
     }
-    slot->frame = frame;
-    slot->place = place;
-    slot->waiting = 0;
-    slot->used = ++head_->clock;
-    slot->state.store(kAsked, std::memory_order_release);
+    Ask(slot, frame, place);
   }
   Wake();
 }

@@ -86,6 +86,7 @@ class FetchTable {
 
   Slot* Find(std::uint32_t frame, std::uint32_t place) const noexcept;
   Slot* FindFree(bool for_waiting) const noexcept;
+  void Ask(Slot* slot, std::uint32_t frame, std::uint32_t place) const noexcept;
   Slot* Hold(std::uint32_t frame, std::uint32_t place) const noexcept;
   void Release(Slot* slot) const noexcept;
   void Wake() const noexcept;

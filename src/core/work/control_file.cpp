@@ -29,7 +29,6 @@ namespace {
 //     252  data_checksum_version u32
 //     256  mock_authentication_nonce 32 bytes, crc u32 at 288
 //          (18: default_char_signedness u8 before it, so that the crc is at 292)
-constexpr std::size_t kCrcOffset = 288, kCrcOffset18 = 292;
 constexpr std::uint32_t kVersion15 = 1300, kVersion17 = 1700, kVersion18 = 1800;
 constexpr int kReadAttempts = 10;
 
@@ -48,12 +47,11 @@ Timestamp UnixAt(ByteView bytes, std::size_t offset) {  // pg_time_t: seconds si
 }
 
 Result<std::size_t> CrcOffset(ByteView bytes) {
-  switch (const std::uint32_t version = U32At(bytes, 8)) {
+  switch (const std::uint32_t version = U32At(bytes, demand::kControlVersionOffset)) {
     case kVersion15:
     case kVersion17:
-      return kCrcOffset;
     case kVersion18:
-      return kCrcOffset18;
+      return demand::ControlCrcOffset(version);
     default:
       return Status(Code::kUnsupported, "pg_control has version " + std::to_string(version))
           .WithDetail("Versions 1300 (PostgreSQL 15), 1700 and 1800 are supported.");
@@ -77,7 +75,7 @@ ControlSettings Settings(ByteView bytes) {
 }  // namespace
 
 Result<ControlFile> ParseControlFile(ByteView bytes) {
-  if (bytes.size() < kCrcOffset18 + 4) {
+  if (bytes.size() < demand::ControlCrcOffset(kVersion18) + 4) {
     return Status(Code::kCorrupt, "pg_control has only " + std::to_string(bytes.size()) + " bytes");
   }
   PITR_ASSIGN_OR_RETURN(const std::size_t crc_offset, CrcOffset(bytes));
@@ -88,10 +86,10 @@ Result<ControlFile> ParseControlFile(ByteView bytes) {
   }
   ControlFile control;
   control.system_identifier = U64At(bytes, 0);
-  control.control_version = U32At(bytes, 8);
+  control.control_version = U32At(bytes, demand::kControlVersionOffset);
   control.catalog_version = U32At(bytes, 12);
   // Of an incomplete directory it may be written as another number.
-  const std::uint32_t state = demand::ShownState(U32At(bytes, 16));
+  const std::uint32_t state = demand::ShownState(U32At(bytes, demand::kControlStateOffset));
   if (state > static_cast<std::uint32_t>(ClusterState::kInProduction)) {
     return Status(Code::kCorrupt, "pg_control has the unknown state " + std::to_string(state));
   }
