@@ -219,6 +219,11 @@ Result<Shipper::Verdict> Shipper::Ship(const std::string& name, const std::strin
       }
       break;
   }
+  // The list may be old: who shipped the file since has given up the claim, and all of it would be compressed in vain.
+  if (!IsReady(name.c_str())) {
+    ReleaseClaim(name);
+    return Verdict::kGone;
+  }
   Result<ShipResult> shipped = ShipClaimed(name, path, place, claiming);
   const Result<FileMark> after = MarkOf(path);
   if (shipped.ok() && after.ok() && *after == *mark) {

@@ -90,6 +90,7 @@ void ArchiveWorker::FailedWithFile(const std::string& name) {
 
 // The first file that can be claimed. False when there is none, or it failed.
 bool ArchiveWorker::ShipNext(const std::vector<std::string>& names) {
+  PITR_FAULT_PLAIN("archive_worker.listed");
   for (const std::string& name : names) {
     if (WorkerMustStop()) {
       return false;

@@ -5,6 +5,7 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib $FindBin::RealBin;
 use ArchiveTest;
+use FaultTest qw(fault_hit forget_hits);
 use PitrTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -175,6 +176,21 @@ SKIP:
 	}
 	push @announced, qr/terminating connection because of crash/, qr/in recovery mode/, qr/not yet accepting connections/,
 	  qr/the database system is starting up/;
+
+	# A worker whose list is old by the time it gets to it: what was archived since is not shipped once more.
+	set_workers(1);
+	forget_hits();
+	arm_only('archive_worker.listed stop');
+	push @segments, make_segments($node, 4);
+	ok(wait_archived($node), 'a worker with an old list: the archiver ships meanwhile');
+	ok(fault_hit('archive_worker.listed'), 'a worker with an old list: it has one');
+	forget_hits();
+	arm_only('archive_worker.claimed error');
+	sleep 1;
+	arm_only('archive_worker.claimed error', 'archive_worker.listed stop');
+	ok(wait_for('the next list', sub { fault_hit('archive_worker.listed') }, 30), 'a worker with an old list: it went through it');
+	is(fault_hit('archive_worker.claimed'), 0, 'a worker with an old list: it ships nothing once more');
+	clear_faults();
 
 	# A worker that hangs: after a while the archiver ships by itself.
 	SKIP:

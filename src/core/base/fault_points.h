@@ -17,6 +17,7 @@ inline constexpr std::string_view kFaultPoints[] = {
     "archive.tail.before_read",
     "archive.tail.before_remove",
     "archive_worker.claimed",
+    "archive_worker.listed",
     "archive_worker.shipped",
     "archiver.after_ship",
     "archiver.before_confirm",
