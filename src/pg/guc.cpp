@@ -276,6 +276,12 @@ bool NeedsFetchWorkersSetting() {
   return false;
 }
 
+namespace {
+// zstd levels; below zero are its fast ones, which would go on to less and less compression.
+constexpr int kFastestLevel = -7;
+constexpr int kSlowestLevel = 19;
+}  // namespace
+
 int FillRateSetting() { return fill_rate; }
 
 bool HasRepositorySetting() { return repository != nullptr && repository[0] != '\0'; }
@@ -288,14 +294,14 @@ void DefineSettings(bool preloaded) {
                 &archive_workers, 2, 0, 16);
   DefineInteger("pitr.backlog_compression_level",
                 "Compression of WAL while more than eight segments wait; 0: none.",
-                &backlog_compression_level, 1, 0, 19);
+                &backlog_compression_level, -2, kFastestLevel, kSlowestLevel);
   DefineText("pitr.branch_directory",
              "Directory for the data directories of branches; empty: the data directory's name "
              "with \".pitr\".",
              "Replacements for the server's own data directory always stand on its file system.",
              &branch_directory, preloaded ? PGC_POSTMASTER : PGC_SIGHUP, CheckBranchDirectoryHook);
-  DefineInteger("pitr.compression_level", "Compression of WAL; 0: none.", &compression_level, 3, 0,
-                19);
+  DefineInteger("pitr.compression_level", "Compression of WAL; 0: none.", &compression_level, 3,
+                kFastestLevel, kSlowestLevel);
   DefineCustomEnumVariable(
       "pitr.demand_load", "Whether a restored directory is served before all of it is laid out.",
       "auto: where it can be; what is missing is loaded when it is read, and in the background.",
@@ -342,7 +348,7 @@ void DefineSettings(bool preloaded) {
   DefineInteger("pitr.restore_workers", "Threads that lay out a data directory.", &restore_workers,
                 2, 1, 16);
   DefineInteger("pitr.snapshot_compression_level", "Compression of snapshots; 0: none.",
-                &snapshot_compression_level, 1, 0, 19);
+                &snapshot_compression_level, 1, kFastestLevel, kSlowestLevel);
   DefineInteger("pitr.snapshot_workers", "Threads that copy a snapshot.", &snapshot_workers, 2, 1,
                 16);
   DefineCustomBoolVariable("pitr.synchronous", "Commits wait until the repository has them.",

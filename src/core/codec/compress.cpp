@@ -191,19 +191,6 @@ Status ReserveScratch(ThreadContexts* contexts, std::size_t size) {
              : Status::Ok();
 }
 
-// Level 1 is for what has to be gone quickly. On frames of WAL half of zstd's own hash table takes a twelfth less processor time for 5 % more
-// bytes; small blocks (pages of a snapshot) have parameters of their own.
-constexpr std::size_t kSmallBlock = 256U << 10;  // up to here zstd (1.5) has other parameters
-constexpr int kQuickHashLog = 13;                // zstd's own is 14
-
-void SetLevel(ZSTD_CCtx* context, int level, std::size_t size) {
-  ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters);
-  ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level);  // clamped, never refused
-  if (level == 1 && size > kSmallBlock) {
-    ZSTD_CCtx_setParameter(context, ZSTD_c_hashLog, kQuickHashLog);
-  }
-}
-
 }  // namespace
 
 Status CompressBlock(int level, ByteView plain, Bytes* out) {
@@ -219,7 +206,8 @@ Status CompressBlock(int level, ByteView plain, Bytes* out) {
     return NoContext();
   }
   PITR_RETURN_IF_ERROR(ReserveScratch(contexts, ZSTD_compressBound(plain.size())));
-  SetLevel(contexts->compress, level, plain.size());
+  ZSTD_CCtx_setParameter(contexts->compress, ZSTD_c_compressionLevel,
+                         level);  // clamped, never refused
   const std::size_t size = ZSTD_compress2(contexts->compress, contexts->scratch,
                                           contexts->scratch_size, plain.data(), plain.size());
   if (ZSTD_isError(size)) {
