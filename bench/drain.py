@@ -147,7 +147,7 @@ def drain(bench):
                                    "compress-type=zst, compress-level=3; SIGHUP; until no .ready is left",
         "pitr_ext, level 3": f"archive_library = 'pitr_ext', pitr.archive_workers = {bench.plan.processes}, pitr.compression_level = 3, "
                              "pitr.backlog_compression_level = 3; SIGHUP; until no .ready is left",
-        "pitr_ext, default settings": "the same with pitr.compression_level = 3, pitr.backlog_compression_level = -2",
+        "pitr_ext, default settings": "the same with pitr.compression_level = 3, pitr.backlog_compression_level = -3",
     }
     for name, values in results.items():
         bench.figure("drain", name, "MiB/s", [value[0] for value in values], commands[name], f"{len(segments)} segments")

@@ -294,7 +294,7 @@ void DefineSettings(bool preloaded) {
                 &archive_workers, 2, 0, 16);
   DefineInteger("pitr.backlog_compression_level",
                 "Compression of WAL while more than eight segments wait; 0: none.",
-                &backlog_compression_level, -2, kFastestLevel, kSlowestLevel);
+                &backlog_compression_level, -3, kFastestLevel, kSlowestLevel);
   DefineText("pitr.branch_directory",
              "Directory for the data directories of branches; empty: the data directory's name "
              "with \".pitr\".",
