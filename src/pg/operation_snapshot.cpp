@@ -4,6 +4,7 @@
 
 #include "core/base/file.h"
 #include "core/repo/catalogue.h"
+#include "core/repo/layout.h"
 #include "core/repo/manifest.h"
 #include "core/repo/wal_archive.h"
 #include "pg/backup_session.h"
@@ -114,6 +115,25 @@ Json SnapshotJob(const OperationContext& context, const Json& request, const std
   return job;
 }
 
+Status RemoveManifest(Repository* repo, const std::string& id) {
+  const Status there = repo->store()->Stat(layout::ManifestObject(id)).status();
+  if (there.code() == Code::kNotFound) return Status::Ok();
+  PITR_RETURN_IF_ERROR(there);
+  // Said before it is done, for replicas that are away now.
+  PITR_RETURN_IF_ERROR(UpdateDocument(repo, "snapshots", [&](Json* document) {
+    (*document)[id]["deleted_at"] = SystemClock().Now().micros;
+    return Status::Ok();
+  }));
+  return repo->store()->Remove(layout::ManifestObject(id));
+}
+
+// A child that died behind its manifest, or could not say that it was written: whoever asked is told that there is no snapshot, and
+// nobody may have looked whether its base is there. The packs are collected later.
+void RemoveUnannounced(Repository* repo, const std::string& id) {
+  const Status status = RemoveManifest(repo, id);
+  if (!status.ok()) LogStatus(WARNING, "could not remove snapshot \"" + id + "\"", status);
+}
+
 }  // namespace
 
 Result<Json> RunSnapshot(const OperationContext& context) {
@@ -143,7 +163,11 @@ Result<Json> RunSnapshot(const OperationContext& context) {
     answer["stop"]["finished_at"] = FormatTime(SystemClock().Now());
     return answer;
   };
-  PITR_ASSIGN_OR_RETURN(Json result, RunChild(context, job, stop_backup));
+  Result<Json> result = RunChild(context, job, stop_backup);
+  if (!result.ok()) {
+    RemoveUnannounced(context.repo, id);
+    return result;
+  }
   if (job.value("origin", "") == std::string_view("replay")) {
     context.operation->SetPhase("thin out");
     // The snapshot is there whatever becomes of the others; next time they are looked at again.

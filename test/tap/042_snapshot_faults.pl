@@ -101,7 +101,7 @@ sub end_watch { $watcher->{handle}->kill_kill if $watcher; $watcher = undef; }
 
 my $snapshot_sql = "SELECT id FROM pitr_create_snapshot('never')";
 watch();
-foreach my $point ('snapshot.copy.before_pack', 'snapshot.copy.after_pack', 'snapshot.manifest.before_write')
+foreach my $point ('snapshot.copy.before_pack', 'snapshot.copy.after_pack', 'snapshot.manifest.before_write', 'snapshot.manifest.after_write')
 {
 	my $name = "child killed at $point";
 	my $before = before();
