@@ -6,12 +6,13 @@ from drain import drain
 from encryption import encryption
 from harness import Bench, write_summary
 from latency import latency
+from replay import replay
 from restore import restore
 from s3 import s3
 from snapshot import snapshot
 from throughput import throughput
 
-FIGURES = ("drain", "encryption", "snapshot", "restore", "outage", "throughput", "latency", "s3")
+FIGURES = ("drain", "encryption", "snapshot", "restore", "outage", "replay", "throughput", "latency", "s3")
 
 
 def main():
@@ -21,7 +22,7 @@ def main():
     if unknown:
         print(f"bench: unknown figure: {' '.join(unknown)}; known are: {' '.join(FIGURES)}", file=sys.stderr)
         return 2
-    single = (("drain", drain), ("encryption", encryption), ("snapshot", snapshot), ("throughput", throughput),
+    single = (("drain", drain), ("encryption", encryption), ("snapshot", snapshot), ("replay", replay), ("throughput", throughput),
               ("latency", latency), ("s3", s3))
     work = [(name, run) for name, run in single if name in wanted]
     both = [name for name in ("restore", "outage") if name in wanted]

@@ -114,7 +114,7 @@ def run_pitr(bench, server, number, target, size):
     wait_operation(server, row["operation_id"])
     bench.raw("restore", {"product": "pitr_ext", "gb": size, "answer_s": answer, "first_query_s": query, "phases": phases.seen, "row": row})
     forget_undo_branches(server)
-    return query, answer
+    return query, answer, phases.seen
 
 
 # -- outage --------------------------------------------------------------------------------------------------------------
