@@ -40,21 +40,6 @@ std::uint32_t Clip(std::uint64_t page, const FileEntry& file) {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(page, file.pages));
 }
 
-bool WritePages(int fd, const std::uint8_t* bytes, std::size_t size, std::uint64_t offset) {
-  while (size > 0) {
-    const ssize_t got = ::pwrite(fd, bytes, size, static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) {
-      if (got == 0) errno = ENOSPC;
-      return false;
-    }
-    bytes += got;
-    size -= static_cast<std::size_t>(got);
-    offset += static_cast<std::uint64_t>(got);
-  }
-  return true;
-}
-
 }  // namespace
 
 FetchFailure* Directory::LastFailure() noexcept { return &scratch.failure; }
@@ -169,8 +154,8 @@ int Directory::WriteRun(std::uint32_t number, int fd, const Run& run) const noex
     }
     (void)PITR_FAULT_PLAIN("demand.fetch.claimed");
     const bool is_written =
-        WritePages(fd, bytes + std::size_t{page - run.page} * kPageBytes,
-                   std::size_t{end - page} * kPageBytes, std::uint64_t{page} * kPageBytes);
+        WriteAt(fd, bytes + std::size_t{page - run.page} * kPageBytes,
+                std::size_t{end - page} * kPageBytes, std::uint64_t{page} * kPageBytes);
     const int error = errno;
     (void)PITR_FAULT_PLAIN("demand.fetch.written");
     presence_.Settle(file, page, end, is_written ? kPresent : kAbsent);

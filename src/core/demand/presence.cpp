@@ -34,13 +34,15 @@ void Nap(int round) noexcept {
   }
 }
 
+}  // namespace
+
 bool WriteAt(int fd, const void* bytes, std::size_t size, std::uint64_t offset) noexcept {
   const char* from = static_cast<const char*>(bytes);
   while (size > 0) {
     const ssize_t got = ::pwrite(fd, from, size, static_cast<off_t>(offset));
     if (got <= 0) {
       if (got < 0 && errno == EINTR) continue;
-      if (got == 0) errno = EIO;
+      if (got == 0) errno = ENOSPC;
       return false;
     }
     from += got;
@@ -49,8 +51,6 @@ bool WriteAt(int fd, const void* bytes, std::size_t size, std::uint64_t offset) 
   }
   return true;
 }
-
-}  // namespace
 
 std::uint64_t BitsWordsOffset(const IndexHeader& index) {
   return (sizeof(BitsHeader) + index.files + 7) & ~std::uint64_t{7};

@@ -62,6 +62,9 @@ bool IsHeaderOf(const BitsHeader& bits, const IndexHeader& index);
 // Bytes of shared memory for the maps of an index.
 std::size_t SharedSize(const IndexHeader& index);
 
+// All of it, through the real calls; false: errno.
+bool WriteAt(int fd, const void* bytes, std::size_t size, std::uint64_t offset) noexcept;
+
 class Presence {
  public:
   Presence() = default;
