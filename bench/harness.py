@@ -1,4 +1,5 @@
 """Servers, programs, memory and results: what every figure of the benchmark uses. Nothing here judges a time."""
+import contextlib
 import glob
 import json
 import os
@@ -113,6 +114,20 @@ def in_turn(names, number):
 def copy_tree(source, target):
     shutil.rmtree(target, ignore_errors=True)
     subprocess.run(["cp", "-a", "--reflink=auto", source, target], check=True)
+
+
+@contextlib.contextmanager
+def without_base(repository):
+    """Snapshots that are taken meanwhile are full ones: what they would be based on is aside. For folders."""
+    packs, aside = f"{repository}/packs", f"{repository}.aside"
+    os.rename(packs, aside)
+    os.mkdir(packs, 0o700)
+    try:
+        yield
+    finally:
+        for name in os.listdir(aside):
+            os.rename(f"{aside}/{name}", f"{packs}/{name}")
+        os.rmdir(aside)
 
 
 def warm(path):

@@ -3,7 +3,7 @@ import re
 import shutil
 
 from data import fill, ratios
-from harness import MIB, BackRest, Pitr, Server, folder_bytes, in_turn, warm
+from harness import MIB, BackRest, Pitr, Server, folder_bytes, in_turn, warm, without_base
 
 
 def run_pitr(bench, server, pitr, level):
@@ -11,9 +11,12 @@ def run_pitr(bench, server, pitr, level):
     server.reload()
     server.query("checkpoint")
     warm(f"{server.directory}/base")
-    seconds, _ = bench.run("snapshot", ["psql", "-X", "-x", "-h", bench.sockets, "-p", str(server.port), "-U", "postgres", "-d", "postgres",
-                                        "-v", "ON_ERROR_STOP=1", "-c", "select * from pitr_create_snapshot('bench')"])
-    row = server.record("select id, database_bytes, stored_bytes from pitr_snapshots where name = 'bench' and state like 'ok%'")
+    with without_base(pitr.repository):
+        seconds, _ = bench.run("snapshot", ["psql", "-X", "-x", "-h", bench.sockets, "-p", str(server.port), "-U", "postgres", "-d", "postgres",
+                                            "-v", "ON_ERROR_STOP=1", "-c", "select * from pitr_create_snapshot('bench')"])
+    row = server.record("select id, kind, database_bytes, stored_bytes from pitr_snapshots where name = 'bench' and state like 'ok%'")
+    if row["kind"] != "full":
+        raise RuntimeError(f"not a full snapshot: {row}")
     server.query(f"select * from pitr_delete_snapshot('{row['id']}')")
     return seconds, int(row["stored_bytes"])
 

@@ -21,10 +21,13 @@ make_places() {
   make_xfs || say "no XFS on a loop device: tests of power cuts are skipped"
 }
 
+# The same device throughout: with another one after a cut the directory would look like a copy (lease_proof.h).
+xfs_device=
 make_xfs() {
   local disk=$work/xfs.disk mount=$work/xfs orders=$work/xfs.orders
   command -v mkfs.xfs >/dev/null && command -v xfs_io >/dev/null || return 1
-  truncate -s 3G "$disk" && mkfs.xfs -q "$disk" && mkdir "$mount" && mount -o loop "$disk" "$mount" || return 1
+  truncate -s 3G "$disk" && mkfs.xfs -q "$disk" && mkdir "$mount" || return 1
+  xfs_device=$(losetup --find --show "$disk") && mount "$xfs_device" "$mount" || return 1
   places+=("$mount")
   mkfifo -m 622 "$orders"
   hand_over "$mount"
@@ -32,7 +35,7 @@ make_xfs() {
       while read -r order; do
         case $order in
           cut) xfs_io -x -c shutdown "$mount" ;;
-          back) umount "$mount" && wait_for_loop_end "$disk" && mount -o loop "$disk" "$mount" ;;
+          back) umount "$mount" && mount_afresh "$mount" ;;
         esac >"$work/xfs.log" 2>&1
         echo "$order $?" >"$work/xfs.answer.new"
         mv "$work/xfs.answer.new" "$work/xfs.answer"
@@ -42,14 +45,16 @@ make_xfs() {
   export PITR_XFS=$mount PITR_XFS_ORDERS=$orders PITR_XFS_ANSWER=$work/xfs.answer
 }
 
-# Mounted elsewhere still (another mount namespace), a file system that was shut down would come back as it is.
-wait_for_loop_end() { # DISK
+# Mounted elsewhere still (another mount namespace), a file system that was shut down comes back as it is.
+mount_afresh() { # DIRECTORY
   local try
   for try in {1..100}; do
-    [ -n "$(losetup -j "$1")" ] || return 0
+    mount "$xfs_device" "$1" || return 1
+    if touch "$1/.written" && rm "$1/.written"; then return 0; fi
+    umount "$1" || return 1
     sleep 0.1
   done
-  echo "$1 is in use after $((try / 10)) s"
+  echo "$xfs_device is in use after $((try / 10)) s"
   return 1
 }
 
@@ -62,6 +67,7 @@ remove_places() {
       sleep 0.2
     done
   done
+  [ -z "$xfs_device" ] || losetup --detach "$xfs_device"
 }
 
 # A real S3 server (test/rgw) for the rest of this run, where its packages are; its addresses are in PITR_TEST_S3_….
