@@ -12,6 +12,7 @@ from restore import STAMP, at_target, make_database, make_history, run_pitr
 def run_cp(bench, template, archive, target, settings):
     """Seconds from the first record to the last one before the target, by the server's log."""
     server = Server(bench, "replay/plain", preload=False)
+    os.makedirs(os.path.dirname(server.directory), exist_ok=True)
     copy_tree(template, server.directory)
     open(f"{server.directory}/recovery.signal", "w", encoding="utf-8").close()
     server.configure({"archive_mode": "off", "archive_library": "", "pitr.repository": "", "restore_command": f"cp {archive}/%f %p",
