@@ -46,6 +46,10 @@ constinit int max_replay_bytes = 0;
 constinit int max_replay_time = 0;
 constinit bool synchronous = false;
 
+// zstd levels; below zero are its fast ones, which would go on to less and less compression.
+constexpr int kFastestLevel = -7;
+constexpr int kSlowestLevel = 19;
+
 constexpr int kDemandOff = 0, kDemandAuto = 1;
 constexpr config_enum_entry kDemandLoadNames[] = {
     {"auto", kDemandAuto, false},
@@ -275,12 +279,6 @@ bool NeedsFetchWorkersSetting() {
   }
   return false;
 }
-
-namespace {
-// zstd levels; below zero are its fast ones, which would go on to less and less compression.
-constexpr int kFastestLevel = -7;
-constexpr int kSlowestLevel = 19;
-}  // namespace
 
 int FillRateSetting() { return fill_rate; }
 

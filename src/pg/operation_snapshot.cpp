@@ -150,6 +150,7 @@ Result<Json> RunSnapshot(const OperationContext& context) {
     PITR_RETURN_IF_ERROR(ShipUpToNow(context));
   }
   const Json job = SnapshotJob(context, request, id, start, standby);
+  bool may_be_published = false;
   const auto stop_backup = [&](const std::string&) -> Result<Json> {
     context.operation->SetPhase("stop");
     const BackupStop stop = session.Stop();
@@ -161,11 +162,12 @@ Result<Json> RunSnapshot(const OperationContext& context) {
     answer["stop"]["backup_label"] = stop.label;
     answer["stop"]["tablespace_map"] = stop.tablespace_map;
     answer["stop"]["finished_at"] = FormatTime(SystemClock().Now());
+    may_be_published = true;
     return answer;
   };
   Result<Json> result = RunChild(context, job, stop_backup);
   if (!result.ok()) {
-    RemoveUnannounced(context.repo, id);
+    if (may_be_published) RemoveUnannounced(context.repo, id);
     return result;
   }
   if (job.value("origin", "") == std::string_view("replay")) {

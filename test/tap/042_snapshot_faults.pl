@@ -44,14 +44,12 @@ sub abandoned_packs
 	return join ' ', grep { !-e "$repository/snapshots/$_/manifest" } sort keys %ids;
 }
 
-sub no_operation_runs { return poll_until($node, "SELECT count(*) FROM pitr_operations WHERE state IN ('queued', 'running')", 0); }
-
 # After a failed call: the server as it was, nothing listed, nothing left.
 sub unharmed
 {
 	my ($name, $before, $crashed) = @_;
 	ok(ensure_running($node), "$name: the server runs");
-	ok(no_operation_runs(), "$name: the operation is over");
+	ok(no_operation_runs($node), "$name: the operation is over");
 	is(good_snapshots(), $before->{snapshots}, "$name: no snapshot came to be");
 	is(contents($node), $before->{contents}, "$name: the contents are untouched");
 	is(value('SELECT pg_postmaster_start_time()'), $before->{started}, "$name: the server was not started anew");
@@ -249,7 +247,7 @@ snapshot_works('cancelled');
 	like($err, qr/57014/, "$name: the caller is told");
 	cmp_ok(time - $began, '<', $promptly, "$name: promptly");
 	# The worker gives it ten seconds before it kills it.
-	ok(no_operation_runs(), "$name: the operation ends all the same");
+	ok(no_operation_runs($node), "$name: the operation ends all the same");
 	clear_faults();
 	unharmed($name, $before);
 }

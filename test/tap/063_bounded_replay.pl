@@ -25,8 +25,6 @@ $node->safe_psql('postgres', 'CREATE TABLE numbers (id int, v text); CREATE TABL
 sub value { return $node->safe_psql('postgres', $_[0]); }
 sub replay_count { return value("SELECT count(*) FROM pitr_snapshots WHERE origin = 'replay'"); }
 sub write_wal { my ($megabytes) = @_; return value("INSERT INTO numbers SELECT g, repeat(md5(g::text), 30) FROM generate_series(1, $megabytes * 1000) g"); }
-sub no_operation_runs { return poll_until($node, "SELECT count(*) FROM pitr_operations WHERE state IN ('queued', 'running')", 0); }
-
 write_wal(3);
 sleep 3;
 is(replay_count(), 0, 'off: none');
@@ -42,7 +40,7 @@ foreach my $round (1 .. 12)
 	write_wal(2.5);
 	poll_until($node, "SELECT max(start_lsn) > '$newest' FROM pitr_snapshots", 't') or last;
 }
-ok(no_operation_runs(), 'the last one is finished');
+ok(no_operation_runs($node), 'the last one is finished');
 my ($left, $all) = split /\|/, value("SELECT count(*), (SELECT count(*) FROM pitr_operations WHERE kind = 'snapshot' AND state = 'done') FROM pitr_snapshots WHERE origin = 'replay'");
 cmp_ok($all, '>=', 13, 'many were taken');
 cmp_ok($left, '<', $all - 3, "fewer are left: $left of $all");
@@ -59,7 +57,7 @@ sleep 2;
 is(value('SELECT max(start_lsn) FROM pitr_snapshots'), $newest, 'less than a second of replay: none');
 write_wal(20);
 ok(poll_until($node, "SELECT max(start_lsn) > '$newest' FROM pitr_snapshots", 't'), 'more than a second: one is taken');
-ok(no_operation_runs(), 'and finished');
+ok(no_operation_runs($node), 'and finished');
 value('ALTER SYSTEM RESET ALL; SELECT pg_reload_conf()');
 
 # The snapshot that everything was built on: its packs stay as far as others name them.

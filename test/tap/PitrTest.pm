@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(pitr_node poll_until contents restore undo wait_operation dump_of arm_fault arm_only clear_faults fault_file
+our @EXPORT = qw(pitr_node poll_until no_operation_runs contents restore undo wait_operation dump_of arm_fault arm_only clear_faults fault_file
   s3_alone s3_shared s3_own repository_of unexpected_log_lines psql_row plan_of refusal refused_alike);
 
 my $faults = File::Temp->newdir('pitr-faults-XXXXXX', TMPDIR => 1);
@@ -116,6 +116,9 @@ CONF
 	}
 	return $node;
 }
+
+# Waits until every operation of the server is over.
+sub no_operation_runs { return poll_until($_[0], "SELECT count(*) FROM pitr_operations WHERE state IN ('queued', 'running')", 0); }
 
 # Asks until the answer is $wanted; connection failures count as another answer.
 sub poll_until

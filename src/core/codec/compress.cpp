@@ -206,8 +206,8 @@ Status CompressBlock(int level, ByteView plain, Bytes* out) {
     return NoContext();
   }
   PITR_RETURN_IF_ERROR(ReserveScratch(contexts, ZSTD_compressBound(plain.size())));
-  ZSTD_CCtx_setParameter(contexts->compress, ZSTD_c_compressionLevel,
-                         level);  // clamped, never refused
+  // Clamped, never refused.
+  ZSTD_CCtx_setParameter(contexts->compress, ZSTD_c_compressionLevel, level);
   const std::size_t size = ZSTD_compress2(contexts->compress, contexts->scratch,
                                           contexts->scratch_size, plain.data(), plain.size());
   if (ZSTD_isError(size)) {
