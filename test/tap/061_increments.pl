@@ -1,16 +1,20 @@
 # Increments: after each one of a random workload a restore that begins from it is compared with what was recorded, and at the end the
 # directory with the server's own, page by page. The judges are those of rules.md 1: hashes of rows, index-only against sequential scans
-# (a visibility bit that was not cleared shows nowhere else), amcheck, pg_checksums.
+# (a visibility bit that was not cleared shows nowhere else), amcheck, pg_visibility, pg_checksums.
 #
-# PITR_SEED repeats a workload. PITR_SWEEP=full: many rounds, and PostgreSQL's regression suite among them.
+# PITR_SEED repeats a workload. PITR_SWEEP=full: many rounds, and PostgreSQL's regression suite among them when PITR_REGRESS names it
+# (RegressionSuite.pm). PITR_ROUNDS and PITR_KINDS ("plain checksums") say how many rounds, and of what.
 use strict;
 use warnings FATAL => 'all';
 use FindBin;
 use lib $FindBin::RealBin;
+use ContentJudge;
+use FaultTest;
 use PageCompare;
 use PitrTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use RegressionSuite;
 use Test::More;
 
 my $sweep = ($ENV{PITR_SWEEP} // '') eq 'full';
@@ -19,12 +23,15 @@ srand $seed;
 diag("PITR_SEED=$seed");
 
 my $node;
+my $repository;
 my $has_amcheck;
 my @tables = map { "t$_" } 1 .. 4;
 my @databases;
 my $names = 0;
 my $restored = 0;
 my $tablespace;    # its oid
+my $next_kind;     # of the next snapshot
+my $has_suite;     # there is a database "regression"
 
 sub sql { my ($sql, $database) = @_; return $node->safe_psql($database // 'postgres', $sql); }
 sub table { return $tables[ rand @tables ]; }
@@ -39,9 +46,9 @@ sub fill
 
 sub snapshot
 {
-	my ($kind) = @_;
 	my $row = psql_row($node, 'SELECT * FROM pitr_create_snapshot()');
-	is(($row->{state} // '') . ' ' . ($row->{kind} // ''), "ok $kind", "snapshot: $kind") or diag($row->{_err});
+	is(($row->{state} // '') . ' ' . ($row->{kind} // ''), "ok $next_kind", "snapshot: $next_kind") or diag($row->{_err});
+	$next_kind = 'increment';
 	return $row;
 }
 
@@ -56,7 +63,7 @@ my %steps = (
 	{
 		my $table = table();
 		sql("VACUUM (FREEZE, ANALYZE) $table");
-		snapshot('increment');
+		snapshot();
 		sql("DELETE FROM $table WHERE id % 3 = 0");
 	},
 	cut_tail => sub { my $table = table(); sql("DELETE FROM $table WHERE id > (SELECT max(id) / 2 FROM $table)"); sql("VACUUM $table") },
@@ -94,18 +101,54 @@ my %steps = (
 	crash => sub { $node->stop('immediate'); $node->start },
 	checkpoint => sub { sql('CHECKPOINT') });
 
-# What is asked of every table by its index alone and by its heap alone.
+# What comes between two snapshots of the kinds that are about it.
+my %switches = (
+	# Rewrites every page, and no WAL says so.
+	checksums => sub
+	{
+		my $is_on = sql('SHOW data_checksums') eq 'on';
+		$node->stop;
+		command_ok([ 'pg_checksums', $is_on ? '--disable' : '--enable', '-D', $node->data_dir ], 'checksums are switched ' . ($is_on ? 'off' : 'on'));
+		$node->start;
+		$next_kind = 'full';
+	},
+	# A new line, on a directory that was made from an older snapshot.
+	restore_in_place => sub
+	{
+		my ($lsn, $contents) = (sql('SELECT pg_current_wal_insert_lsn()'), contents($node));
+		$steps{$_}->() foreach qw(truncate insert);
+		my $row = restore($node, "SELECT * FROM pitr_restore_branch('$lsn'::pg_lsn)");
+		is($row->{outcome}, 'done', 'restored in place') or diag(explain($row));
+		is(contents($node), $contents, 'restored in place: contents are those of then');
+		sql('SELECT * FROM pitr_complete_branch()');
+		forget_undo_branches($node);
+	},
+	# A new timeline, on a copy that did not take part until then.
+	promote => sub
+	{
+		my $name = 'standby' . ++$names;
+		$node->backup($name);
+		my $standby = PostgreSQL::Test::Cluster->new($name);
+		$standby->init_from_backup($node, $name, has_streaming => 1);
+		$standby->start;
+		$steps{$_}->() foreach qw(update_key truncate);
+		my $contents = contents($node);
+		$node->wait_for_catchup($standby);
+		$node->stop;
+		$standby->promote;
+		$node = $standby;
+		is(contents($node), $contents, 'a standby was promoted: contents are those of its primary');
+	});
+
 sub check_scans
 {
 	my ($new, $name) = @_;
-	my $bad = '';
-	foreach my $table (@tables)
+	foreach my $database ('postgres', $has_suite ? 'regression' : ())
 	{
-		my ($index, $heap) = map { $new->safe_psql('postgres',
-				"SET enable_bitmapscan = off; SET $_ = off; SELECT count(id), sum(id) FROM $table WHERE id > 0") } qw(enable_seqscan enable_indexscan);
-		$bad .= "$table: $index by index, $heap by heap\n" if $index ne $heap;
+		my ($count, $bad) = scans_of_database($new, $database);
+		is($bad, '', "$name: index-only and sequential scans of $database agree");
+		cmp_ok($count, '>=', $database eq 'regression' ? 500 : @tables, "$name: index-only scans were made");
 	}
-	is($bad, '', "$name: index-only and sequential scans agree");
 	return;
 }
 
@@ -113,13 +156,7 @@ sub check_structures
 {
 	my ($new, $name) = @_;
 	return unless $has_amcheck;
-	$new->safe_psql('postgres', 'CREATE EXTENSION IF NOT EXISTS amcheck');
-	my ($rc, $out, $err) = $new->psql('postgres', <<'SQL');
-SELECT count(bt_index_check(i.indexrelid, true)) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
-  WHERE a.amname = 'btree' AND c.relpersistence = 'p' AND i.indisvalid;
-SELECT c.oid::regclass, v.* FROM pg_class c, verify_heapam(c.oid) v WHERE c.relkind = 'r' AND c.relpersistence = 'p';
-SQL
-	is($rc == 0 ? $out =~ s/\A\d+\n?//r : $err, '', "$name: amcheck finds nothing");
+	is(structures_of_database($new, $_), '', "$name: amcheck and pg_visibility find nothing in $_") foreach 'postgres', $has_suite ? 'regression' : ();
 	return;
 }
 
@@ -129,9 +166,30 @@ sub pitr_restore
 	my $new = PostgreSQL::Test::Cluster->new('restored' . ++$restored);
 	mkdir $new->basedir;
 	my ($out, $err) = ('', '');
-	my @where = ('--directory', $new->data_dir, '--tablespace', "$tablespace=" . $new->basedir . '/aside');
-	IPC::Run::run([ 'pitr', 'restore', '--repository', repository_of($node), @where, @arguments ], '>', \$out, '2>', \$err);
+	my @where = ('--directory', $new->data_dir, $tablespace ? ('--tablespace', "$tablespace=" . $new->basedir . '/aside') : ());
+	IPC::Run::run([ 'pitr', 'restore', '--repository', $repository, @where, @arguments ], '>', \$out, '2>', \$err);
 	is($?, 0, "restore @arguments") or diag($err);
+	return $new;
+}
+
+# The suite fills the catalogs of its database as well.
+sub all_rows { my ($server) = @_; return contents($server) . ($has_suite ? rows_of_database($server, 'regression', catalogs => 1) : ''); }
+
+sub check_pages
+{
+	my ($new, $name) = @_;
+	return if $node->safe_psql('postgres', 'SHOW data_checksums') ne 'on';
+	command_ok([ 'pg_checksums', '--check', '-D', $new->data_dir ], "$name: pg_checksums");
+	return;
+}
+
+# A running server on what the program restores.
+sub start_restored
+{
+	my ($lsn) = @_;
+	my $new = pitr_restore('--target-lsn', $lsn);
+	$new->append_conf('postgresql.conf', 'port = ' . $new->port . "\nunix_socket_directories = '" . $node->host . "'\narchive_mode = off\n");
+	$new->start;
 	return $new;
 }
 
@@ -139,51 +197,114 @@ sub pitr_restore
 sub check_restore
 {
 	my ($name) = @_;
-	my ($lsn, $contents) = (sql('SELECT pg_current_wal_insert_lsn()'), contents($node));
-	sql('SELECT pg_switch_wal()');
+	my ($lsn, $contents) = (sql('SELECT pg_current_wal_insert_lsn()'), all_rows($node));
+	# A record behind it, or an LSN at the beginning of a segment is reached only when the server writes one by itself.
+	sql("SELECT pg_logical_emit_message(false, 'mark', ''), pg_switch_wal()");
 	poll_until($node, "SELECT latest_lsn >= '$lsn' FROM pitr_restore_window() ORDER BY latest_lsn DESC LIMIT 1", 't');
-	my $new = pitr_restore('--target-lsn', $lsn);
-	$new->append_conf('postgresql.conf', 'port = ' . $new->port . "\nunix_socket_directories = '" . $node->host . "'\narchive_mode = off\n");
-	$new->start;
-	is(contents($new), $contents, "$name: contents are those of then");
+	my $new = start_restored($lsn);
+	is(all_rows($new), $contents, "$name: contents are those of then");
 	check_scans($new, $name);
 	check_structures($new, $name);
 	$new->stop;
-	if ($node->safe_psql('postgres', 'SHOW data_checksums') eq 'on')
-	{
-		command_ok([ 'pg_checksums', '--check', '-D', $new->data_dir ], "$name: pg_checksums");
-	}
+	check_pages($new, $name);
 	system_or_bail('rm', '-rf', $new->basedir);
 	return;
 }
 
-sub run_kind
+# A restore of an increment that the launcher took while the suite was running: nobody knows what was in it then, but all of it must agree.
+sub check_moment
 {
-	my ($kind, $initdb, $conf, $rounds) = @_;
+	my ($lsn) = @_;
+	my $new = start_restored($lsn);
+	my $name = "in the middle of the regression suite, $lsn";
+	my $databases = $new->safe_psql('postgres', "SELECT datname FROM pg_database WHERE datallowconn AND datconnlimit <> -2 AND datname <> 'template1' ORDER BY 1");
+	foreach my $database (split /\n/, $databases)
+	{
+		my ($count, $bad) = scans_of_database($new, $database);
+		is($bad, '', "$name: index-only and sequential scans of $database agree ($count)");
+		is(structures_of_database($new, $database), '', "$name: amcheck and pg_visibility find nothing in $database") if $has_amcheck;
+	}
+	$new->stop;
+	check_pages($new, $name);
+	system_or_bail('rm', '-rf', $new->basedir);
+	return;
+}
+
+sub begin_kind
+{
+	my ($kind, %options) = @_;
 	note("$kind");
 	@databases = ();
-	$node = pitr_node($kind, init => { extra => [ '--wal-segsize=1', @$initdb ] }, conf => <<"CONF" . $conf);
+	$has_suite = $tablespace = undef;
+	$next_kind = 'increment';
+	$node = pitr_node($kind, init => { extra => [ '--wal-segsize=1', @{ $options{initdb} // [] } ] }, conf => <<'CONF' . ($options{conf} // ''));
 autovacuum = off
 max_wal_size = 64MB
 min_wal_size = 4MB
 fsync = off
 CONF
+	$repository = repository_of($node);
 	$has_amcheck = sql("SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck'");
+	return if $options{switches};    # a restore in place takes no tablespaces
 	sql("CREATE TABLESPACE aside LOCATION '" . PostgreSQL::Test::Utils::tempdir() . "'");
 	$tablespace = sql("SELECT oid FROM pg_tablespace WHERE spcname = 'aside'");
+	return;
+}
+
+# In the short run each step comes once.
+sub choose_steps
+{
+	my ($all, $round, $rounds) = @_;
+	my @chosen = $sweep ? map { $all->[ rand @$all ] } 1 .. 8 : splice @$all, 0, (@$all + $rounds - $round) / ($rounds - $round + 1);
+	return sort { rand() <=> 0.5 } @chosen;
+}
+
+sub run_suite
+{
+	my $before = sql('SELECT max(stop_lsn) FROM pitr_snapshots');
+	sql("ALTER SYSTEM SET pitr.max_replay_bytes = '32MB'");
+	$node->reload;
+	my ($passed, $failed) = run_regression_suite($node);
+	note("regression suite: $passed passed, not as expected: @$failed");
+	cmp_ok($passed, '>', 150, 'the regression suite ran');
+	sql('ALTER SYSTEM RESET pitr.max_replay_bytes');
+	$node->reload;
+	ok(no_operation_runs($node), 'no increment is under way');
+	$has_suite = 1;
+	my @taken = split /\n/, sql("SELECT stop_lsn FROM pitr_snapshots WHERE stop_lsn > '$before' AND kind = 'increment' ORDER BY 1");
+	cmp_ok(scalar(@taken), '>=', 3, 'increments were taken while it ran');
+	note('increments while it ran: ' . @taken);
+	check_moment($_) foreach @taken[ 0, @taken / 2, -1 ];
+	return;
+}
+
+sub run_kind
+{
+	my ($kind, %options) = @_;
+	return if $ENV{PITR_KINDS} && " $ENV{PITR_KINDS} " !~ / $kind /;
+	begin_kind($kind, %options);
 	fill($_, '') foreach @tables;
-	my @all = sort keys %steps;
+	my $rounds = $options{rounds};
+	my @all = grep { !$options{switches} || !/tablespace|move_database/ } sort keys %steps;
+	@all = grep { /^(?:insert|update|delete_frozen|cut_and_grow|recreate)$/ } @all if $options{switches} && !$sweep;
+	my @switches = sort keys %switches;
 	for my $round (1 .. $rounds)
 	{
-		# In the short run each step comes once.
-		my @chosen = $sweep ? map { $all[ rand @all ] } 1 .. 8 : splice @all, 0, (@all + $rounds - $round) / ($rounds - $round + 1);
-		@chosen = sort { rand() <=> 0.5 } @chosen;
+		my @chosen = choose_steps(\@all, $round, $rounds);
+		splice @chosen, 1 + rand @chosen, 0, $switches[ ($round - 1) % @switches ] if $options{switches};
 		note("$kind round $round: @chosen");
-		$steps{$_}->() foreach @chosen;
-		regression_suite() if $sweep && $round == $rounds;
-		my $row = snapshot('increment');
+		($steps{$_} // $switches{$_})->() foreach @chosen;
+		run_suite() if $sweep && $round == $rounds && has_regression_suite();
+		snapshot();
 		check_restore("$kind round $round (@chosen)");
 	}
+	end_kind($kind);
+	return;
+}
+
+sub end_kind
+{
+	my ($kind) = @_;
 	my ($bytes, $new_bytes, $stored) = split /\|/, sql("SELECT sum(database_bytes), sum(new_bytes), max(stored_bytes) FROM pitr_snapshots WHERE kind = 'increment'");
 	note("$kind: increments of $bytes bytes in all wrote $new_bytes; one refers to $stored at most");
 	is(sql("SELECT count(*) FROM pitr_verify() WHERE NOT ok"), 0, "$kind: everything in the repository can be read");
@@ -197,17 +318,11 @@ CONF
 	return;
 }
 
-sub regression_suite
-{
-	my $regress = `pg_config --pgxs` =~ s{/makefiles/pgxs\.mk\s*$}{}r . '/test/regress';
-	return unless -e "$regress/parallel_schedule" && -x "$regress/pg_regress";
-	system("$regress/pg_regress", "--inputdir=$regress", '--outputdir=' . PostgreSQL::Test::Utils::tempdir(), "--schedule=$regress/parallel_schedule",
-		'--host=' . $node->host, '--port=' . $node->port, '--dbname=regression', '--max-concurrent-tests=4', '--use-existing');
-	note("the regression suite ended with $?");
-	return;
-}
-
-run_kind('plain', [], "wal_log_hints = off\n", $sweep ? 20 : 3);
-run_kind('checksums', ['--data-checksums'], '', $sweep ? 20 : 3);
+my $rounds = $ENV{PITR_ROUNDS} // ($sweep ? 20 : 3);
+note('the regression suite is left out: PITR_REGRESS names none') if $sweep && !has_regression_suite();
+run_kind('plain', rounds => $rounds, conf => "wal_log_hints = off\n");
+run_kind('checksums', rounds => $rounds, initdb => ['--data-checksums']);
+run_kind('hints', rounds => $rounds, conf => "wal_log_hints = on\n") if $sweep;
+run_kind('switches', rounds => $rounds, switches => 1, conf => "wal_log_hints = on\nfsync = on\npitr.lease_timeout = 10s\nwal_keep_size = 64MB\n");
 
 done_testing();

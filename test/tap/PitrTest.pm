@@ -3,6 +3,7 @@ package PitrTest;
 
 use strict;
 use warnings FATAL => 'all';
+use ContentJudge;
 use Cwd qw(abs_path);
 use Exporter 'import';
 use Fcntl qw(:flock);
@@ -137,7 +138,7 @@ sub poll_until
 	return 0;
 }
 
-# Every user table of every database: its row count and a hash of its ordered rows. Compared as text.
+# Every user table and view that is stored, of every database: its row count and a hash of its ordered rows. Compared as text.
 sub contents
 {
 	my ($node) = @_;
@@ -145,16 +146,7 @@ sub contents
 	my $databases = $node->safe_psql('postgres', 'SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1');
 	foreach my $database (split /\n/, $databases)
 	{
-		my $tables = $node->safe_psql($database, <<'SQL');
-SELECT c.oid::regclass FROM pg_class c WHERE c.relkind = 'r' AND c.relpersistence = 'p'
-  AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) ORDER BY 1::text
-SQL
-		foreach my $table (split /\n/, $tables)
-		{
-			my $row = $node->safe_psql($database,
-				"SELECT count(*), md5(coalesce(string_agg(t::text, '\n' ORDER BY t::text), '')) FROM $table t");
-			$text .= "$database $table $row\n";
-		}
+		$text .= join '', map { "$database $_\n" } split /\n/, rows_of_database($node, $database);
 	}
 	return $text;
 }
