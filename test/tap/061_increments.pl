@@ -31,6 +31,7 @@ my $names = 0;
 my $restored = 0;
 my $tablespace;    # its oid
 my $next_kind;     # of the next snapshot
+my @points;        # to which restores may go
 my $has_suite;     # there is a database "regression"
 
 sub sql { my ($sql, $database) = @_; return $node->safe_psql($database // 'postgres', $sql); }
@@ -101,6 +102,39 @@ my %steps = (
 	crash => sub { $node->stop('immediate'); $node->start },
 	checkpoint => sub { sql('CHECKPOINT') });
 
+sub this_point { return { lsn => sql('SELECT pg_current_wal_insert_lsn()'), contents => contents($node), databases => [@databases] }; }
+
+sub restore_in_place
+{
+	my ($point) = @_;
+	my $row = restore($node, "SELECT * FROM pitr_restore_branch('$point->{lsn}'::pg_lsn)");
+	is($row->{outcome}, 'done', "restored in place to $point->{lsn}") or diag(explain($row));
+	is(contents($node), $point->{contents}, 'restored in place: contents are those of then');
+	@databases = @{ $point->{databases} };
+	sql('SELECT * FROM pitr_complete_branch()');
+	forget_undo_branches($node);
+	return;
+}
+
+sub start_standby
+{
+	my $name = 'standby' . ++$names;
+	$node->backup($name);
+	my $standby = PostgreSQL::Test::Cluster->new($name);
+	$standby->init_from_backup($node, $name, has_streaming => 1);
+	$standby->start;
+	return $standby;
+}
+
+sub promote
+{
+	my ($standby, $contents) = @_;
+	$standby->promote;
+	$node = $standby;
+	is(contents($node), $contents, 'a standby was promoted: contents are those of its primary');
+	return;
+}
+
 # What comes between two snapshots of the kinds that are about it.
 my %switches = (
 	# Rewrites every page, and no WAL says so.
@@ -112,32 +146,39 @@ my %switches = (
 		$node->start;
 		$next_kind = 'full';
 	},
-	# A new line, on a directory that was made from an older snapshot.
+	# A new line, on a directory that was made from an older snapshot. The newest one is of the history that is left behind.
 	restore_in_place => sub
 	{
-		my ($lsn, $contents) = (sql('SELECT pg_current_wal_insert_lsn()'), contents($node));
-		$steps{$_}->() foreach qw(truncate insert);
-		my $row = restore($node, "SELECT * FROM pitr_restore_branch('$lsn'::pg_lsn)");
-		is($row->{outcome}, 'done', 'restored in place') or diag(explain($row));
-		is(contents($node), $contents, 'restored in place: contents are those of then');
-		sql('SELECT * FROM pitr_complete_branch()');
-		forget_undo_branches($node);
+		my $point = this_point();
+		$steps{truncate}->();
+		snapshot();
+		$steps{insert}->();
+		restore_in_place($point);
 	},
+	restore_back => sub { restore_in_place($points[ rand @points ]) if @points },
 	# A new timeline, on a copy that did not take part until then.
 	promote => sub
 	{
-		my $name = 'standby' . ++$names;
-		$node->backup($name);
-		my $standby = PostgreSQL::Test::Cluster->new($name);
-		$standby->init_from_backup($node, $name, has_streaming => 1);
-		$standby->start;
+		my $standby = start_standby();
 		$steps{$_}->() foreach qw(update_key truncate);
 		my $contents = contents($node);
 		$node->wait_for_catchup($standby);
 		$node->stop;
-		$standby->promote;
-		$node = $standby;
-		is(contents($node), $contents, 'a standby was promoted: contents are those of its primary');
+		promote($standby, $contents);
+	},
+	# It did not get everything: its primary has a snapshot and WAL in the repository that are of no history any more.
+	promote_behind => sub
+	{
+		my $standby = start_standby();
+		my $contents = contents($node);
+		$node->wait_for_catchup($standby);
+		$standby->stop('immediate');
+		$steps{$_}->() foreach qw(delete recreate);
+		snapshot();
+		$steps{$_}->() foreach qw(update truncate);
+		$node->stop;
+		$standby->start;
+		promote($standby, $contents);
 	});
 
 sub check_scans
@@ -198,6 +239,7 @@ sub check_restore
 {
 	my ($name) = @_;
 	my ($lsn, $contents) = (sql('SELECT pg_current_wal_insert_lsn()'), all_rows($node));
+	push @points, this_point();
 	# A record behind it, or an LSN at the beginning of a segment is reached only when the server writes one by itself.
 	sql("SELECT pg_logical_emit_message(false, 'mark', ''), pg_switch_wal()");
 	poll_until($node, "SELECT latest_lsn >= '$lsn' FROM pitr_restore_window() ORDER BY latest_lsn DESC LIMIT 1", 't');
@@ -235,6 +277,7 @@ sub begin_kind
 	my ($kind, %options) = @_;
 	note("$kind");
 	@databases = ();
+	@points = ();
 	$has_suite = $tablespace = undef;
 	$next_kind = 'increment';
 	$node = pitr_node($kind, init => { extra => [ '--wal-segsize=1', @{ $options{initdb} // [] } ] }, conf => <<'CONF' . ($options{conf} // ''));
@@ -323,6 +366,6 @@ note('the regression suite is left out: PITR_REGRESS names none') if $sweep && !
 run_kind('plain', rounds => $rounds, conf => "wal_log_hints = off\n");
 run_kind('checksums', rounds => $rounds, initdb => ['--data-checksums']);
 run_kind('hints', rounds => $rounds, conf => "wal_log_hints = on\n") if $sweep;
-run_kind('switches', rounds => $rounds, switches => 1, conf => "wal_log_hints = on\nfsync = on\npitr.lease_timeout = 10s\nwal_keep_size = 64MB\n");
+run_kind('switches', rounds => $ENV{PITR_ROUNDS} // ($sweep ? 20 : 5), switches => 1, conf => "wal_log_hints = on\nfsync = on\npitr.lease_timeout = 10s\nwal_keep_size = 64MB\n");
 
 done_testing();
