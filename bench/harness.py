@@ -31,6 +31,12 @@ class Plan:
         self.seconds = int(number("BENCH_SECONDS", 60))
         self.clients = int(number("BENCH_CLIENTS", 16))
         self.processes = int(number("BENCH_PROCESSES", 2))
+        self.stores = (os.environ.get("BENCH_STORES") or "local s3").split()
+        self.instant_gb = (os.environ.get("BENCH_INSTANT_GB") or "1 4 16 4+96").split()
+        self.instant_mb = [float(word) for word in (os.environ.get("BENCH_INSTANT_MB") or "64 500").split()]
+        self.loading_gb = number("BENCH_LOADING_GB", 4)
+        self.increment_gb = number("BENCH_INCREMENT_GB", 4.8)
+        self.increments_gb = number("BENCH_INCREMENTS_GB", 1.5)
 
 
 class Bench:
@@ -113,6 +119,7 @@ def in_turn(names, number):
 
 def copy_tree(source, target):
     shutil.rmtree(target, ignore_errors=True)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
     subprocess.run(["cp", "-a", "--reflink=auto", source, target], check=True)
 
 

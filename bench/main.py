@@ -5,14 +5,18 @@ import traceback
 from drain import drain
 from encryption import encryption
 from harness import Bench, write_summary
+from increment import increment
+from increments import increments
+from instant import instant
 from latency import latency
+from loading import loading
 from replay import replay
 from restore import restore
 from s3 import s3
 from snapshot import snapshot
 from throughput import throughput
 
-FIGURES = ("drain", "encryption", "snapshot", "restore", "outage", "replay", "throughput", "latency", "s3")
+FIGURES = ("drain", "encryption", "snapshot", "increment", "increments", "restore", "outage", "instant", "loading", "replay", "throughput", "latency", "s3")
 
 
 def main():
@@ -22,8 +26,8 @@ def main():
     if unknown:
         print(f"bench: unknown figure: {' '.join(unknown)}; known are: {' '.join(FIGURES)}", file=sys.stderr)
         return 2
-    single = (("drain", drain), ("encryption", encryption), ("snapshot", snapshot), ("replay", replay), ("throughput", throughput),
-              ("latency", latency), ("s3", s3))
+    single = (("drain", drain), ("encryption", encryption), ("snapshot", snapshot), ("increment", increment), ("increments", increments),
+              ("instant", instant), ("loading", loading), ("replay", replay), ("throughput", throughput), ("latency", latency), ("s3", s3))
     work = [(name, run) for name, run in single if name in wanted]
     both = [name for name in ("restore", "outage") if name in wanted]
     if both:

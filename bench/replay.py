@@ -6,13 +6,12 @@ import shutil
 from datetime import datetime
 
 from harness import Pitr, Server, copy_tree, in_turn, wait_until
-from restore import STAMP, at_target, make_database, make_history, run_pitr
+from restore import STAMP, at_target, make_database, make_history, run_and_forget
 
 
 def run_cp(bench, template, archive, target, settings):
     """Seconds from the first record to the last one before the target, by the server's log."""
     server = Server(bench, "replay/plain", preload=False)
-    os.makedirs(os.path.dirname(server.directory), exist_ok=True)
     copy_tree(template, server.directory)
     open(f"{server.directory}/recovery.signal", "w", encoding="utf-8").close()
     server.configure({"archive_mode": "off", "archive_library": "", "pitr.repository": "", "restore_command": f"cp {archive}/%f %p",
@@ -34,7 +33,7 @@ def run_cp(bench, template, archive, target, settings):
 def run_ours(bench, server, number, target, size, settings):
     server.configure(settings)
     server.reload()
-    phases = run_pitr(bench, server, number, target, size)[2]
+    phases = run_and_forget(bench, server, number, target, size)[2]
     names = [name for name, _ in phases]
     at = names.index("replay")
     return phases[at + 1][1] - phases[at][1]

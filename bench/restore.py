@@ -36,12 +36,13 @@ def make_history(bench, server):
     return target, written
 
 
-def at_target(server):
-    rows = try_query(server, "select count(*), pg_is_in_recovery() from bench_marker")
-    return rows[0] if rows and rows[0][0] == "1" else None
+def at_target(server, markers="1"):
+    """(markers, "t" in recovery) once a query sees the target's markers and no other."""
+    rows = try_query(server, "select string_agg(n::text, ',' order by n), pg_is_in_recovery() from bench_marker")
+    return rows[0] if rows and rows[0][0] == markers else None
 
 
-def run_backrest(bench, backrest, folder, target, size):
+def run_backrest(bench, backrest, folder, target, size, markers="1", figure="restore"):
     """Restore to a directory of its own, start, recover: (first query at the target, first one that may write)."""
     directory = f"{bench.directory}/{folder}/restored"
     shutil.rmtree(directory, ignore_errors=True)
@@ -50,16 +51,16 @@ def run_backrest(bench, backrest, folder, target, size):
     os.makedirs(directory, mode=0o700)
     os.sync()
     started = time.monotonic()
-    seconds, _ = bench.run("restore", backrest.command(f"--pg1-path={directory}", "--no-delta", "--type=time", f"--target={target}",
+    seconds, _ = bench.run(figure, backrest.command(f"--pg1-path={directory}", "--no-delta", "--type=time", f"--target={target}",
                                                        "--target-action=promote", "restore"))
     restored = Server(bench, f"{folder}/restored", directory, preload=False)
     restored.configure({"archive_mode": "off", "archive_library": "", "archive_command": ""})
     restored.start(wait=False)
-    wait_until(lambda: at_target(restored), 3600, "pgBackRest's server at the target", 0.005)
+    wait_until(lambda: at_target(restored, markers), 3600, "pgBackRest's server at the target", 0.005)
     query = time.monotonic() - started
-    wait_until(lambda: (at_target(restored) or "ft")[1] == "f", 3600, "pgBackRest's server to be promoted", 0.005)
+    wait_until(lambda: (at_target(restored, markers) or "ft")[1] == "f", 3600, "pgBackRest's server to be promoted", 0.005)
     write = time.monotonic() - started
-    bench.raw("restore", {"product": "pgBackRest", "gb": size, "restore_s": seconds, "first_query_s": query, "first_write_s": write})
+    bench.raw(figure, {"product": "pgBackRest", "gb": size, "restore_s": seconds, "first_query_s": query, "first_write_s": write})
     restored.stop("immediate")
     shutil.rmtree(directory)
     return query, write
@@ -100,7 +101,7 @@ class Phases(threading.Thread):
             time.sleep(0.02)
 
 
-def run_pitr(bench, server, number, target, size):
+def run_pitr(bench, server, number, target, size, markers="1", figure="restore"):
     server.query(f"insert into bench_marker values ({100 + number})")   # the current state is never taken for the target's
     os.sync()
     phases = Phases(server)
@@ -108,23 +109,27 @@ def run_pitr(bench, server, number, target, size):
     started = time.monotonic()
     row = client.record(f"select * from pitr_restore_branch('{target}')")
     answer = time.monotonic() - started
-    wait_until(lambda: at_target(server), 600, "the restored server", 0.005)
+    wait_until(lambda: at_target(server, markers), 600, "the restored server", 0.005)
     query = time.monotonic() - started
     phases.ended = True
     wait_operation(server, row["operation_id"])
-    bench.raw("restore", {"product": "pitr_ext", "gb": size, "answer_s": answer, "first_query_s": query, "phases": phases.seen, "row": row})
-    forget_undo_branches(server)
+    bench.raw(figure, {"product": "pitr_ext", "gb": size, "answer_s": answer, "first_query_s": query, "phases": phases.seen, "row": row})
     return query, answer, phases.seen
+
+
+def run_and_forget(bench, server, number, target, size):
+    result = run_pitr(bench, server, number, target, size)
+    forget_undo_branches(server)
+    return result
 
 
 # -- outage --------------------------------------------------------------------------------------------------------------
 class Watch(threading.Thread):
-    """One client that asks all the time, and connects again when it is cut: when was the last old answer, the first new one?"""
+    """One client that asks all the time, and connects again when it is cut: when was the last old answer, the end, the first new one?"""
 
-    def __init__(self, server):
+    def __init__(self, server, pause=0.001):
         super().__init__(daemon=True)
-        self.server, self.last_old, self.first_new, self.refusals = server, None, None, {}
-        self.cut = threading.Event()
+        self.server, self.pause, self.last_old, self.ended, self.first_new, self.refusals = server, pause, None, None, None, {}
         self.back = threading.Event()
         self.start()
 
@@ -134,10 +139,10 @@ class Watch(threading.Thread):
             while True:
                 client.query("select 1")
                 self.last_old = time.time()
-                time.sleep(0.001)
+                time.sleep(self.pause)
         except (OSError, Gone, ServerError) as error:
+            self.ended = time.time()
             self._count(error)
-        self.cut.set()
         while True:
             try:
                 client = self.server.connect(60)
@@ -170,7 +175,7 @@ def log_parts(text):
     return crash[0] - ends[0] if ends and ends[0] <= crash[0] else 0.0, ready[-1] - crash[0]
 
 
-def run_outage(bench, server, size):
+def run_outage(bench, server, size, figure="outage"):
     load = subprocess.Popen(server.pgbench("-c", str(bench.plan.clients), "-j", "2", "-T", "3600"), stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True)
     time.sleep(3)
@@ -188,9 +193,9 @@ def run_outage(bench, server, size):
         text = file.read()
     ending, cycle = log_parts(text)
     outage = watch.first_new - watch.last_old
-    bench.raw("outage", {"gb": size, "outage_s": outage, "sessions_ending_s": ending, "crash_cycle_s": cycle, "refusals": watch.refusals, "row": row})
-    bench.raw("outage", "\n".join(line for line in text.splitlines() if "terminating connection" not in line))
-    bench.raw("outage", "\n".join(output.splitlines()[-14:]))
+    bench.raw(figure, {"gb": size, "outage_s": outage, "sessions_ending_s": ending, "crash_cycle_s": cycle, "refusals": watch.refusals, "row": row})
+    bench.raw(figure, "\n".join(line for line in text.splitlines() if "terminating connection" not in line))
+    bench.raw(figure, "\n".join(output.splitlines()[-14:]))
     forget_undo_branches(server)
     return outage, ending, cycle
 
@@ -206,7 +211,6 @@ def restore(bench, figures, s3=None):
         written = theirs_written = 0.0
         if "restore" in figures:
             theirs = Server(bench, f"{folder}/theirs", preload=False)
-            os.makedirs(os.path.dirname(theirs.directory), exist_ok=True)
             copy_tree(server.directory, theirs.directory)
             backrest = BackRest(bench, theirs, f"{bench.directory}/{folder}/backrest", s3 and s3.backrest_lines(f"{folder}-backrest"))
             theirs.configure(backrest.settings())
@@ -228,7 +232,7 @@ def restore(bench, figures, s3=None):
             bench.figure(where, f"snapshot, {size:g} GB: pitr_ext, requests", "per GiB", [s3.requests_per_gib(megabytes)], "select pitr_create_snapshot()")
         our_target, written = make_history(bench, server)
         if "restore" in figures:
-            runs["pitr_ext"] = lambda number: run_pitr(bench, server, number, our_target, size)
+            runs["pitr_ext"] = lambda number: run_and_forget(bench, server, number, our_target, size)
             results, requests = {name: [] for name in runs}, {name: [] for name in runs}
             for number in range(bench.plan.pairs):
                 for name in in_turn(runs, number):

@@ -24,11 +24,11 @@ BUCKET = "pitr"
 class S3Server:
     """Ceph's radosgw with its data in memory, on loopback (test/rgw)."""
 
-    def __init__(self, bench):
+    def __init__(self, bench, gigabytes=4):
         self.bench, self.directory = bench, f"{bench.directory}/s3server"
         self.port = 26000 + os.getpid() % 2000 * 4
         script = f"{bench.directory}/program/rgw"
-        subprocess.run([script, "start", self.directory, str(self.port)], check=True, env=os.environ | {"TLS": "1"})
+        subprocess.run([script, "start", self.directory, str(self.port)], check=True, env=os.environ | {"TLS": "1", "STORE_BYTES": str(int(gigabytes * 1024 * MIB))})
         self.credentials = f"{self.directory}/credentials"
         self.key, self.secret = re.findall(r"= (\S+)", open(self.credentials, encoding="utf-8").read())
         self.log = f"{self.directory}/log/client.rgw.a.log"
