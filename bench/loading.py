@@ -5,7 +5,8 @@ import shutil
 import statistics
 import time
 
-from harness import Pitr, Server, copy_tree, in_turn, shown
+from drain import cpu_seconds
+from harness import Pitr, Server, copy_tree, in_turn
 from restore import forget_undo_branches, run_pitr
 
 MODES = {"select-only": ["-S"], "TPC-B": []}
@@ -33,13 +34,17 @@ def make_servers(bench):
 
 
 def run_pgbench(bench, server, mode, ready=True):
-    """(transactions a second, those of each slice). `ready`: no vacuum and no checkpoint is left from what was before."""
+    """(transactions a second, those of each slice, the server's milliseconds of processor for one). `ready`: no vacuum and no
+    checkpoint is left from what was before."""
     if ready:
         server.query("vacuum pgbench_branches, pgbench_tellers")
         server.query("checkpoint")
+    before = cpu_seconds(server.pid())
     _, output = bench.run("loading", server.pgbench("-c", "8", "-j", "2", "-T", str(bench.plan.seconds), "-P", str(SLICE), *MODES[mode]))
+    count = int(re.search(r"transactions actually processed: (\d+)", output).group(1))
     return (float(re.search(r"tps = ([\d.]+)", output).group(1)),
-            [float(tps) for tps in re.findall(r"^progress: [\d.]+ s, ([\d.]+) tps", output, re.M)])
+            [float(tps) for tps in re.findall(r"^progress: [\d.]+ s, ([\d.]+) tps", output, re.M)],
+            (cpu_seconds(server.pid()) - before) * 1000 / count)
 
 
 def run_loading(bench, server, number, target, mode):
@@ -90,22 +95,26 @@ def loading(bench):
     ours.stop()
     ours.configure(OFF)
     ours.start()
-    servers = {"restored in place and complete": ours, "never restored, library preloaded": plain, "without the library": without}
-    for mode in MODES:
-        for server in servers.values():
-            run_pgbench(bench, server, mode)   # the first one after a start is not like the others
-        rates = {name: [] for name in servers}
-        for number in range(bench.plan.pairs):
-            for name in in_turn(servers, number):
-                rates[name].append(run_pgbench(bench, servers[name], mode)[0])
-        for name, values in rates.items():
-            bench.figure("loading", f"{mode}: {name}", "transactions/s", values, f"pgbench -c 8 -j 2 {' '.join(MODES[mode])}".rstrip(),
-                         f"scale {scale}, archive_mode = off")
-        first = rates["restored in place and complete"]
-        for name in list(servers)[1:]:
-            ratios = [a / b for a, b in zip(first, rates[name])]
-            bench.figure("loading", f"{mode}: complete, against {name}", "of it", ratios, "", "pair by pair")
-        bench.say(f"loading: {mode}: complete against plain: {shown(statistics.median(ratios))}")
-    for server in servers.values():
+    compare(bench, {"restored in place and complete": ours, "never restored, library preloaded": plain, "without the library": without}, scale)
+    for server in (ours, plain, without):
         server.stop()
     shutil.rmtree(f"{bench.directory}/loading")
+
+
+def compare(bench, servers, scale):
+    for mode, arguments in MODES.items():
+        for server in servers.values():
+            run_pgbench(bench, server, mode)   # the first one after a start is not like the others
+        runs = {name: [] for name in servers}
+        for number in range(bench.plan.pairs):
+            for name in in_turn(servers, number):
+                runs[name].append(run_pgbench(bench, servers[name], mode))
+        command = f"pgbench -n -c 8 -j 2 -T {bench.plan.seconds} {' '.join(arguments)}".rstrip()
+        for name, values in runs.items():
+            bench.figure("loading", f"{mode}: {name}", "transactions/s", [value[0] for value in values], command, f"scale {scale}, archive_mode = off")
+            bench.figure("loading", f"{mode}: {name}, processor", "ms a transaction", [value[2] for value in values], "all of the server's processes")
+        first = runs["restored in place and complete"]
+        for name in list(servers)[1:]:
+            bench.figure("loading", f"{mode}: complete, against {name}", "of it", [a[0] / b[0] for a, b in zip(first, runs[name])], "", "pair by pair")
+            bench.figure("loading", f"{mode}: complete, against {name}, processor", "of it", [a[2] / b[2] for a, b in zip(first, runs[name])], "",
+                         "pair by pair")
