@@ -80,10 +80,19 @@ Result<std::optional<std::uint64_t>> Limit(Repository* repo) {
   return limit;
 }
 
-// Start LSN of the newest snapshot on this server's history; 0 without one.
-Result<std::uint64_t> NewestStart(Repository* repo, const std::vector<const Branch*>& line) {
+// Start LSN of the newest snapshot on this server's history; 0 without one. A promotion may have left newer ones behind, of the same branch.
+Result<std::uint64_t> NewestStart(Repository* repo, const BranchSet& branches,
+                                  const std::vector<const Branch*>& line) {
   PITR_ASSIGN_OR_RETURN(const std::vector<ManifestHead> heads, ListSnapshots(repo, nullptr));
   std::uint64_t newest = 0;
+  const auto history = LineHistory::Open(repo, branches, line.front()->id);
+  if (history.ok()) {
+    for (const LineSnapshot& snapshot : SnapshotsOn(**history, heads)) {
+      newest = std::max(newest, snapshot.manifest->start_lsn.value);
+    }
+    return newest;
+  }
+  // A history that cannot be read makes the next snapshot a full one, which is still taken.
   for (const ManifestHead& head : heads) {
     for (std::size_t i = 0; i < line.size(); i++) {
       const bool is_before_fork = i == 0 || head.manifest.stop_lsn <= line[i - 1]->fork_lsn;
@@ -164,7 +173,7 @@ Status KeepReplayShort(Repository* repo, const Identity& identity) {
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
   PITR_ASSIGN_OR_RETURN(const std::vector<const Branch*> line,
                         branches.AncestryOf(identity.branch_id));
-  PITR_ASSIGN_OR_RETURN(last_start, NewestStart(repo, line));
+  PITR_ASSIGN_OR_RETURN(last_start, NewestStart(repo, branches, line));
   // The first one is not taken here, and without archiving no snapshot is of use: it is complete with its WAL only.
   if (last_start == 0 || flushed - std::min(flushed, last_start) < *limit) {
     return Status::Ok();

@@ -45,6 +45,8 @@ sub fill
 		  . "CREATE INDEX ON $table (k)");
 }
 
+sub write_wal { my ($megabytes) = @_; return sql("SELECT pg_logical_emit_message(false, 'wal', repeat('wal ', 262144)) FROM generate_series(1, $megabytes)"); }
+
 sub snapshot
 {
 	my $row = psql_row($node, 'SELECT * FROM pitr_create_snapshot()');
@@ -174,11 +176,21 @@ my %switches = (
 		$node->wait_for_catchup($standby);
 		$standby->stop('immediate');
 		$steps{$_}->() foreach qw(delete recreate);
+		write_wal(8);
 		snapshot();
 		$steps{$_}->() foreach qw(update truncate);
 		$node->stop;
 		$standby->start;
 		promote($standby, $contents);
+		# Neither does it count for how much would have to be replayed.
+		my $before = sql('SELECT count(*) FROM pitr_snapshots');
+		sql("ALTER SYSTEM SET pitr.max_replay_bytes = '3MB'");
+		$node->reload;
+		write_wal(4);
+		ok(poll_until($node, "SELECT count(*) > $before FROM pitr_snapshots WHERE state = 'ok'", 't'), 'an increment is taken for replay');
+		sql('ALTER SYSTEM RESET pitr.max_replay_bytes');
+		$node->reload;
+		ok(no_operation_runs($node), 'and done');
 	});
 
 sub check_scans
