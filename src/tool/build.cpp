@@ -221,6 +221,7 @@ Status Build::Recover() {
   config.server_major = manifest_.root.server_major;
   config.segment_size = manifest_.root.segment_size;
   config.program = request_.program;
+  config.spool = recovery.source.durable ? "" : recovery.source.spool;
   config.record_start = request_.record_start;
   config.timeline = request_.timeline;
   config.settings = Maximum(request_.settings, manifest_.control);

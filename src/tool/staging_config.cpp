@@ -102,7 +102,7 @@ void AddRecovery(const RecoveryConfig& config, std::vector<Setting>* settings) {
   settings->insert(
       settings->end(),
       {
-          {"restore_command", RestoreCommand(config.program)},
+          {"restore_command", RestoreCommand(config.program, config.spool)},
           {"recovery_target_lsn", config.record_start.ToString()},
           {"recovery_target_inclusive", "on"},
           {"recovery_target_action", "pause"},
@@ -203,6 +203,24 @@ void AddQuiet(const RecoveryConfig& config, std::vector<Setting>* settings) {
   }
 }
 
+// For the shell: one word in single quotes. For the server: a percent sign begins a placeholder, two are one.
+std::string ShellWord(std::string_view text) {
+  std::string word = "'";
+  for (const char c : text) {
+    switch (c) {
+      case '\'':
+        word += "'\\''";
+        break;
+      case '%':
+        word += "%%";
+        break;
+      default:
+        word += c;
+    }
+  }
+  return word + "'";
+}
+
 std::string FileText(const std::vector<Setting>& settings) {
   std::string text;
   for (const auto& [name, value] : settings) {
@@ -266,22 +284,16 @@ std::string StagingHbaText() { return "local all all trust\n"; }
 
 std::string StagingIdentText() { return "# empty\n"; }
 
-std::string RestoreCommand(std::string_view program) {
-  // For the shell: one word in single quotes. For the server: a percent sign begins a placeholder, two are one.
-  std::string word = "'";
-  for (const char c : program) {
-    switch (c) {
-      case '\'':
-        word += "'\\''";
-        break;
-      case '%':
-        word += "%%";
-        break;
-      default:
-        word += c;
-    }
+std::string RestoreCommand(std::string_view program, std::string_view spool) {
+  const std::string get = ShellWord(program) + " wal-get \"%f\" \"%p\"";
+  if (spool.empty()) {
+    return get;
   }
-  return word + "' wal-get \"%f\" \"%p\"";
+  // As TakeFromSpool and MoveSpoolPosition do, but for removing what was made twice; the program does when it runs next. The group
+  // never fails once the file is there.
+  const std::string word = ShellWord(spool);
+  return "mv -f " + word + "/\"%f\" \"%p\" 2>/dev/null && { printf %%s \"%f\" >" + word +
+         "/position || :; } || " + get;
 }
 
 std::string ConfigLine(std::string_view name, std::string_view value) {

@@ -25,6 +25,7 @@ struct RecoveryConfig {
   std::uint32_t server_major = 15;
   std::uint32_t segment_size = 16U << 20;
   std::string program;  // `pitr`, for restore_command
+  std::string spool;    // of read-ahead; empty: the program is asked for everything
   Lsn record_start;
   TimelineId timeline = 0;
   ControlSettings settings;  // at least these (internals 6)
@@ -47,8 +48,9 @@ Result<std::string> RecoveryConfigText(const RecoveryConfig& config,
 std::string StagingHbaText();
 std::string StagingIdentText();
 
-// restore_command that runs `program` whatever characters its path has.
-std::string RestoreCommand(std::string_view program);
+// restore_command that runs `program` whatever characters its path has. What lies ready in `spool`, if there is one, the shell
+// moves by itself: to start the program with its libraries takes as long as to replay some MiB. Nothing is made durable then.
+std::string RestoreCommand(std::string_view program, std::string_view spool);
 // One line of a configuration file.
 std::string ConfigLine(std::string_view name, std::string_view value);
 

@@ -30,10 +30,11 @@ Result<WalSource> ParseWalSource(std::string_view text);
 // Replaces `path` through a temporary file beside it; on disk only when `durable`.
 Status PublishFile(const std::string& path, ByteView bytes, bool durable);
 
-// The spool: read-ahead puts "<segment>" there, wal-get takes it and notes in "position" how far recovery has come.
+// The spool: read-ahead puts "<segment>" there, wal-get (or, in its place, the shell of a restore_command: RestoreCommand) takes it
+// and notes in "position" how far recovery has come.
 std::string SpoolFile(const std::string& spool, const std::string& segment_name);
 std::string SpoolPartFile(const std::string& spool, const std::string& segment_name);
-// Name of the segment that was delivered last; empty when none was.
+// Name of the segment that was delivered last; empty when none was, or while it is being noted.
 std::string ReadSpoolPosition(const std::string& spool);
 // Notes the position and removes what lies before it.
 Status MoveSpoolPosition(const std::string& spool, const std::string& segment_name);

@@ -2,8 +2,13 @@
 #include "tool/staging_config.cpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <cstdlib>
 #include <map>
+
+#include "core/base/file.h"
+#include "unit/support/temp_dir.h"
 
 namespace pitr::tool {
 namespace {
@@ -129,8 +134,47 @@ TEST(StagingConfigTest, RefusesSettingsThatAreNone) {
 
 TEST(StagingConfigTest, QuotesForTheFileAndForTheShell) {
   EXPECT_EQ(ConfigLine("a", "it's C:\\x"), "a = 'it''s C:\\\\x'\n");
-  EXPECT_EQ(RestoreCommand("/o'dd $(x)/50%/pitr"),
+  EXPECT_EQ(RestoreCommand("/o'dd $(x)/50%/pitr", ""),
             "'/o'\\''dd $(x)/50%%/pitr' wal-get \"%f\" \"%p\"");
+}
+
+// What the server makes of a restore_command (BuildRestoreCommand), and does with it.
+int RunRestoreCommand(std::string command, const std::string& name, const std::string& path) {
+  for (const auto& [sign, value] :
+       {std::pair<std::string, std::string>{"%f", name}, {"%p", path}, {"%%", "%"}}) {
+    for (std::size_t at = 0; (at = command.find(sign, at)) != std::string::npos;) {
+      command.replace(at, sign.size(), value);
+      at += value.size();
+    }
+  }
+  return WEXITSTATUS(std::system(command.c_str()));
+}
+
+TEST(StagingConfigTest, TheShellTakesWhatIsReadyAndAsksTheProgramForTheRest) {
+  const TempDir dir;
+  const std::string spool = dir / "o'dd 50% spool", target = dir / "RECOVERYXLOG";
+  ASSERT_TRUE(MakeDirectories(spool).ok());
+  const std::string name = "000000010000000000000003";
+  ASSERT_TRUE(WriteFileDurably(JoinPath(spool, name), AsBytes("content")).ok());
+  // `false wal-get` ends with 1, "absent"; nothing may reach it when the file is ready.
+  const std::string command = RestoreCommand("false", spool);
+  EXPECT_EQ(RunRestoreCommand(command, name, target), 0);
+  EXPECT_EQ(*ReadTextFile(target, 100), "content");
+  EXPECT_EQ(*ReadTextFile(JoinPath(spool, "position"), 100), name);
+  EXPECT_FALSE(PathExists(JoinPath(spool, name)));
+  // The status of the program is that of the command, and the position is that of the last delivery.
+  EXPECT_EQ(RunRestoreCommand(command, "000000010000000000000004", target), 1);
+  const std::string program = dir / "program";
+  ASSERT_TRUE(WriteFileDurably(program, AsBytes("#!/bin/sh\nexit 200\n")).ok());
+  ASSERT_EQ(::chmod(program.c_str(), 0700), 0);
+  EXPECT_EQ(RunRestoreCommand(RestoreCommand(program, spool), name, target), 200);
+  EXPECT_EQ(*ReadTextFile(JoinPath(spool, "position"), 100), name);
+  // A position that cannot be noted is no reason to fetch what has been delivered.
+  ASSERT_TRUE(WriteFileDurably(JoinPath(spool, name), AsBytes("again")).ok());
+  ASSERT_TRUE(RemoveFile(JoinPath(spool, "position")).ok());
+  ASSERT_TRUE(MakeDirectories(JoinPath(spool, "position")).ok());
+  EXPECT_EQ(RunRestoreCommand(command, name, target), 0);
+  EXPECT_EQ(*ReadTextFile(target, 100), "again");
 }
 
 TEST(StagingConfigTest, TheTrialChangesOnlyPlaceArchivingAndMemory) {
