@@ -83,7 +83,7 @@ def increment(bench):
     pitr.idle(3600)
     server.query("select pitr_create_snapshot()")
     backrest = BackRest(bench, server, f"{bench.directory}/increment/backrest")
-    options = ["--repo-block", "--repo-bundle", "--no-archive-check", "--no-expire-auto"]
+    options = ["--repo1-block", "--repo1-bundle", "--no-archive-check", "--no-expire-auto"]
     bench.run("increment", backrest.command("stanza-create"))
     bench.run("increment", backrest.command("--type=full", *options, "backup"))
     megabytes = folder_bytes(server.directory, skip=("pg_wal", "pitr")) / MIB
