@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -42,6 +43,14 @@ demand::FrameSource* LocalSource() {
   return packs;
 }
 
+// Set by the program `pitr` beside PITR_STAGING, while the directory can be made again.
+bool IsBeingRebuilt() {
+  const char* staging = std::getenv("PITR_STAGING");
+  const char* rebuilt = std::getenv("PITR_REBUILDABLE");
+  return staging != nullptr && std::strcmp(staging, "1") == 0 && rebuilt != nullptr &&
+         std::strcmp(rebuilt, "1") == 0;
+}
+
 Status CheckSettings() {
   if (!enableFsync) {
     return Status(Code::kNotReady, "fsync is off")
@@ -78,6 +87,7 @@ Status OpenDirectory() {
   opened = directory.release();
   demand::UseDirectory(opened, DataDir, real.c_str());
   demand::WatchFsyncSetting(&enableFsync);
+  demand::SyncOnlyWhatIsMapped(IsBeingRebuilt());
   demand::WatchWaits({&ProcDiePending, &QueryCancelPending, &CritSectionCount, PostmasterPid});
   if (opened->fetches()) {
     opened->fetches().SetWorkers(static_cast<std::uint32_t>(RegisteredFetchWorkers()));

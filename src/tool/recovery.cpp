@@ -64,6 +64,7 @@ StagingOptions ServerOptions(const RecoveryRequest& request) {
       {"ident_file", StagingFile(request.directory, kIdentFile)},
   });
   options.environment = {{"PITR_STAGING", "1"},
+                         {"PITR_REBUILDABLE", request.source.durable ? "0" : "1"},
                          {"PITR_WAL_GET_CONFIG", StagingFile(request.directory, kWalGetFile)}};
   options.log_file = StagingFile(request.directory, kLogFile);
   return options;

@@ -23,6 +23,7 @@ constexpr std::string_view kControlFile = "global/pg_control";
 
 constinit const Directory* used = nullptr;
 constinit const bool* fsync_setting = nullptr;
+constinit bool only_mapped_syncs = false;
 // The server has pg_control open once at a time.
 constinit int control_fd = -1;
 constinit char names[2][PATH_MAX] = {};
@@ -232,6 +233,7 @@ void UseDirectory(const Directory* directory, const char* name, const char* real
 
 const Directory* UsedDirectory() noexcept { return used; }
 void WatchFsyncSetting(const bool* is_on) noexcept { fsync_setting = is_on; }
+void SyncOnlyWhatIsMapped(bool only) noexcept { only_mapped_syncs = only; }
 
 const char* PathInDirectory(const char* path) noexcept {
   if (path[0] == '/') {
@@ -387,7 +389,7 @@ int Fsync(int fd) {
   if (const Tracked tracked = Find(fd)) {
     return tracked.directory->Sync(tracked.file, fd);
   }
-  return ::fsync(fd);
+  return only_mapped_syncs && Active() != nullptr ? 0 : ::fsync(fd);
 }
 
 int Unlink(const char* path) {

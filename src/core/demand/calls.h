@@ -22,6 +22,9 @@ const Directory* UsedDirectory() noexcept;
 // The server's own switch: while it says false the server makes no fsync, and the durable map is made up to date before each write of
 // the control file instead (internals 2c).
 void WatchFsyncSetting(const bool* is_on) noexcept;
+// For a directory that is made again when the machine dies, and synced by its file systems before it counts: only relation files with
+// a map are synced, since the map follows (internals 2); not each WAL file that comes, nor each write of the control file.
+void SyncOnlyWhatIsMapped(bool only) noexcept;
 
 // Relative to the data directory, without "./": nullptr when the path leads elsewhere.
 const char* PathInDirectory(const char* path) noexcept;

@@ -26,6 +26,7 @@ class DemandCalls : public ::testing::Test {
   ~DemandCalls() override {
     UseDirectory(nullptr, "", "");
     WatchFsyncSetting(nullptr);
+    SyncOnlyWhatIsMapped(false);
     EXPECT_EQ(::chdir(before_.c_str()), 0);
   }
   void Reopen() {
@@ -202,6 +203,27 @@ TEST_F(DemandCalls, TheControlFileWaitsForTheMap) {
   calls::Close(fd);
   Reopen();
   EXPECT_EQ(AbsentPages(), 140U - 64U);
+}
+
+TEST_F(DemandCalls, WhatCanBeMadeAgainIsSyncedOnlyWhereAMapFollows) {
+  // Of a pipe the real call fails, which shows whether it was made.
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  EXPECT_EQ(calls::Fsync(pipe[1]), -1);
+  SyncOnlyWhatIsMapped(true);
+  EXPECT_EQ(calls::Fsync(pipe[1]), 0);
+  const int fd = calls::Open(kTable, O_RDWR);
+  EXPECT_EQ(ReadPage(fd, 0), DemandMaker::Page(2, 0));
+  EXPECT_EQ(calls::Fsync(fd), 0);
+  const SharedHead& head = directory_->presence().head();
+  EXPECT_LT(head.synced, head.dirty);
+  calls::Close(fd);
+  Reopen();
+  EXPECT_EQ(AbsentPages(), 140U - 32U) << "the map has followed";
+  UseDirectory(nullptr, "", "");
+  EXPECT_EQ(calls::Fsync(pipe[1]), -1) << "a plain directory is not ours";
+  ::close(pipe[0]);
+  ::close(pipe[1]);
 }
 
 TEST_F(DemandCalls, AMapThatCannotBeWrittenKeepsTheControlFile) {
