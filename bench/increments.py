@@ -46,7 +46,7 @@ def increments(bench):
     for name, values in results.items():
         taken = " ".join(str(value[1]) for value in values)
         wal = " ".join(f"{value[2]:.0f}" for value in values)
-        bench.figure("increments", f"increments: {name}", "transactions/s", [value[0] for value in values],
+        bench.figure("increments", f"pgbench, increments: {name}", "transactions/s", [value[0] for value in values],
                      f"pgbench -n -c 8 -j 2 -T {bench.plan.seconds}, scale {scale}, max_wal_size = 1GB; pitr.max_replay_bytes = {SETTINGS[name]}",
                      f"increments taken in each run: {taken}; MiB of WAL: {wal}")
     pairs = zip(results["every 256 MiB of WAL"], results["none"])
