@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 
 #include "core/demand/calls.h"
 #include "core/demand/control_state.h"
+#include "core/demand/path.h"
+#include "core/work/tablespaces.h"
 #include "pg/boundary.h"
 #include "pg/error_map.h"
 #include "pg/fetch_worker.h"
@@ -71,8 +74,22 @@ Status CheckServer() {
   return CheckSettings();
 }
 
+// Those made later hold nothing that is missing.
+Result<std::vector<std::pair<std::string, std::string>>> TablespacePaths() {
+  std::vector<std::pair<std::string, std::string>> paths;
+  PITR_ASSIGN_OR_RETURN(const auto links, TablespaceLinks(DataDirectory()));
+  for (const TablespaceLink& link : links) {
+    const std::string folder = "pg_tblspc/" + link.oid;
+    paths.emplace_back(folder, link.target);
+    char real[PATH_MAX];
+    if (realpath(link.target.c_str(), real) != nullptr && link.target != real)
+      paths.emplace_back(folder, real);
+  }
+  return paths;
+}
+
 Status OpenDirectory() {
-  demand::UseDirectory(nullptr, "", "");
+  demand::UseDirectory(nullptr);
   delete opened;
   opened = nullptr;
   PITR_ASSIGN_OR_RETURN(std::unique_ptr<demand::Directory> directory,
@@ -84,8 +101,10 @@ Status OpenDirectory() {
         "the data directory is incomplete and cannot be used like this");
   }
   PITR_ASSIGN_OR_RETURN(const std::string real, RealDataDirectory());
+  PITR_ASSIGN_OR_RETURN(auto tablespaces, TablespacePaths());
   opened = directory.release();
-  demand::UseDirectory(opened, DataDir, real.c_str());
+  demand::UsePaths(DataDir, real.c_str(), std::move(tablespaces));
+  demand::UseDirectory(opened);
   demand::WatchFsyncSetting(&enableFsync);
   demand::SyncOnlyWhatIsMapped(IsBeingRebuilt());
   demand::WatchWaits({&ProcDiePending, &QueryCancelPending, &CritSectionCount, PostmasterPid});
@@ -120,7 +139,7 @@ void RefuseBackupStart() {
 extern "C" {
 
 // Of the postmaster: what follows, a crash cycle's look at the control file among it, is not about this directory's map.
-static void ForgetDirectory(int, Datum) { demand::UseDirectory(nullptr, "", ""); }
+static void ForgetDirectory(int, Datum) { demand::UseDirectory(nullptr); }
 
 static void StartDemand() {
   if (previous_startup != nullptr) previous_startup();

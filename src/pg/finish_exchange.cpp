@@ -11,6 +11,7 @@
 #include "core/repo/records.h"
 #include "core/repo/wal_archive.h"
 #include "core/work/ship_rest.h"
+#include "core/work/tablespaces.h"
 #include "pg/boundary.h"
 #include "pg/guc.h"
 #include "pg/interrupts.h"
@@ -179,7 +180,7 @@ Status FinishHappened(Repository* repo, const Identity& identity, const Intent& 
   }
   PITR_FAULT("finish.after_rest");
   PITR_RETURN_IF_ERROR(ShipHistory(repo, identity));
-  if (!intent.preserve) PITR_RETURN_IF_ERROR(RemoveTree(old_directory));
+  if (!intent.preserve) PITR_RETURN_IF_ERROR(RemoveDataDirectory(old_directory, DataDirectory()));
   PITR_RETURN_IF_ERROR(RecordEnd(repo, intent, "done", "", ""));
   PITR_FAULT("finish.before_close");
   if (PathExists(old_directory)) PITR_RETURN_IF_ERROR(RemoveIntent(old_directory));
@@ -191,7 +192,7 @@ Status FinishHappened(Repository* repo, const Identity& identity, const Intent& 
 
 Status FinishNotHappened(Repository* repo, const Intent& intent) {
   if (intent.kind == "restore") {
-    PITR_RETURN_IF_ERROR(RemoveTree(intent.staged_directory));
+    PITR_RETURN_IF_ERROR(RemoveDataDirectory(intent.staged_directory, DataDirectory()));
     PITR_RETURN_IF_ERROR(UpdateBranches(repo, [&](BranchSet* set) {
       std::erase_if(set->branches,
                     [&](const Branch& branch) { return branch.id == intent.incoming; });

@@ -1,5 +1,6 @@
 // pitr_rename_branch and pitr_delete_branch.
 #include "core/base/file.h"
+#include "core/work/tablespaces.h"
 #include "pg/boundary.h"
 #include "pg/branch_rows.h"
 #include "pg/operation.h"
@@ -97,7 +98,7 @@ Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name, bool casc
   for (const Branch& branch : deleted) {
     // The history stays in the repository while other lines descend from it; the directory goes.
     if (branch.directory && *branch.directory != live) {
-      PITR_RETURN_IF_ERROR(RemoveTree(*branch.directory));
+      PITR_RETURN_IF_ERROR(RemoveDataDirectory(*branch.directory, live));
     }
     rows.Text(branch.id).Text(branch.name).Time(now).Time(gone).EndRow();
     PITR_RETURN_IF_ERROR(

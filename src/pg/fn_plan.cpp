@@ -24,7 +24,7 @@ struct PlanRow {
   std::optional<RestoreRequest> request;
   RestorePlan plan;
   std::vector<std::string> missing, prepared;
-  DiskNeed need;
+  std::vector<DiskNeed> needs;
   Dependants dependants;
 };
 
@@ -39,10 +39,10 @@ Status FillPlan(FunctionCallInfo fcinfo, RestoreShape shape, const Session& sess
   PITR_ASSIGN_OR_RETURN(row->plan, PlanRestore(session.repo.get(), session.branches, request->plan,
                                                &row->plan, &row->missing));
   PITR_ASSIGN_OR_RETURN(row->prepared, PreparedAt(session.repo.get(), session.branches, row->plan));
-  PITR_ASSIGN_OR_RETURN(row->need, FindDiskNeed(row->plan.database_bytes, row->plan.wal_bytes));
+  PITR_ASSIGN_OR_RETURN(row->needs, FindDiskNeeds(session.repo.get(), row->plan));
   row->dependants = FindDependants(true);
   PITR_RETURN_IF_ERROR(CheckDependants(row->dependants, row->prepared, request->force));
-  return CheckDiskNeed(row->need);
+  return CheckDiskNeeds(row->needs);
 }
 
 void WriteCommits(RowBuilder* rows, const RestorePlan& plan) {
@@ -93,8 +93,12 @@ Result<Datum> WriteRow(FunctionCallInfo fcinfo, const Session* session, const Pl
   WriteCommits(&rows, plan);
   rows.TextOrNull(std::string_view(plan.snapshot)).LsnOrNull(plan.wal_from);
   rows.Int8(static_cast<std::int64_t>(plan.wal_bytes)).TextArray(row.missing);
-  rows.Int8(static_cast<std::int64_t>(row.need.needed))
-      .Int8(static_cast<std::int64_t>(row.need.free));
+  std::uint64_t needed = 0, free = 0;  // where tablespaces have disks of their own: of all together
+  for (const DiskNeed& need : row.needs) {
+    needed += need.needed;
+    free += need.free;
+  }
+  rows.Int8(static_cast<std::int64_t>(needed)).Int8(static_cast<std::int64_t>(free));
   const std::uint64_t micros = plan.database_bytes * 1000000 / kLayOutRate +
                                plan.wal_bytes * 1000000 / kReplayRate + 1000000;
   rows.Interval(static_cast<std::int64_t>(micros)).Interval(kOutageMicros);

@@ -12,6 +12,7 @@
 #include "core/repo/intent.h"
 #include "core/repo/manifest.h"
 #include "core/repo/records.h"
+#include "core/work/tablespaces.h"
 #include "pg/boundary.h"
 #include "pg/branch_directory.h"
 #include "pg/completion.h"
@@ -133,9 +134,10 @@ Status SweepDirectories(Repository* repo, const BranchSet& branches) {
         branch != nullptr && branch->directory_expires_at && *branch->directory_expires_at < now;
     const bool orphan = IsBranchId(name) &&
                         (branch == nullptr || branch->state == "creating" || branch->deleted_at);
-    if ((!orphan && !expired && !is_guard) || IsRecentLog(name, path, now)) continue;
+    const bool is_gone = name.ends_with(kGoneSuffix);
+    if ((!orphan && !expired && !is_guard && !is_gone) || IsRecentLog(name, path, now)) continue;
     StopOrphan(path);
-    PITR_RETURN_IF_ERROR(RemoveTree(path));
+    PITR_RETURN_IF_ERROR(is_guard ? RemoveTree(path) : RemoveDataDirectory(path, data));
   }
   return SweepBranches(repo, branches);
 }

@@ -11,6 +11,7 @@
 #include "pg/interrupts.h"
 #include "pg/replica_ledger.h"
 #include "pg/shmem.h"
+#include "pg/tablespace_redo.h"
 #include "pg/version.h"
 #include "pg/workers.h"
 #include "pg/postgres_headers.h"
@@ -41,6 +42,7 @@ void _PG_init(void) {
   // A staging server may stand on an incomplete directory as well.
   pitr::pg::DemandInit();
   if (IsStagingServer()) {
+    pitr::pg::RedirectTablespaces();
     pitr::pg::RegisterFetchWorkers(true, 0);
     return;
   }

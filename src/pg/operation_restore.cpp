@@ -4,6 +4,7 @@
 #include "core/plan/prepared.h"
 #include "core/repo/branches.h"
 #include "core/repo/records.h"
+#include "core/work/tablespaces.h"
 #include "pg/boundary.h"
 #include "pg/demand.h"
 #include "pg/exchange_worker.h"
@@ -69,12 +70,13 @@ Result<Json> BuildJob(const OperationContext& context, const RestoreRequest& req
   job["read_ahead_bytes"] = static_cast<std::int64_t>(settings.wal_read_ahead_kb) * 1024;
   job["recovery_settings"] = settings.recovery_settings;
   job["preload_libraries"] = PreloadLibraries(plan);
+  job["library"] = PreloadName();
   if (CheckDemandLoading().ok()) {
     job["demand_load"]["library"] = PreloadName();
     job["demand_load"]["fetch_workers"] = RegisteredFetchWorkers();
   }
   job["keep_passwords"] = request.keep_passwords;
-  job["tablespaces"] = Json::object();
+  job["branch"] = identity.branch_id;
   return job;
 }
 
@@ -199,8 +201,8 @@ Result<RestorePlan> PlanAndCheck(const OperationContext& context, const RestoreR
                         PreparedAt(context.repo, branches, plan));
   const Dependants dependants = InTransaction([] { return FindDependants(true); });
   PITR_RETURN_IF_ERROR(CheckDependants(dependants, prepared, request.force));
-  PITR_ASSIGN_OR_RETURN(const DiskNeed need, FindDiskNeed(plan.database_bytes, plan.wal_bytes));
-  PITR_RETURN_IF_ERROR(CheckDiskNeed(need));
+  PITR_ASSIGN_OR_RETURN(const std::vector<DiskNeed> needs, FindDiskNeeds(context.repo, plan));
+  PITR_RETURN_IF_ERROR(CheckDiskNeeds(needs));
   context.operation->SetReplay({}, plan.record_end);
   return plan;
 }
@@ -257,7 +259,7 @@ Result<Json> RunRestore(const OperationContext& context) {
   PITR_RETURN_IF_ERROR(AddLine(context.repo, *self, plan, id, request.role_name));
   Result<Json> result = BuildAndExchange(context, request, branches, *self, plan, directory, id);
   // Only failures come back here.
-  const Status removed = RemoveTree(directory);
+  const Status removed = RemoveDataDirectory(directory, DataDirectory());
   if (!removed.ok()) LogStatus(WARNING, "could not remove the replacement directory", removed);
   DropLine(context.repo, id);
   return result;

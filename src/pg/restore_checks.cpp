@@ -4,10 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <map>
 #include <string>
 
 #include "core/base/file.h"
+#include "core/repo/manifest.h"
+#include "core/work/tablespaces.h"
 #include "pg/boundary.h"
 #include "pg/branch_directory.h"
 #include "pg/postgres_headers.h"
@@ -62,11 +67,13 @@ Status CheckLayout(const std::string& data) {
                     "Move pg_wal into the data directory, or restore to a new directory with "
                     "\"pitr restore\".");
   }
-  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> tablespaces,
-                        ListDirectory(JoinPath(data, "pg_tblspc")));
-  if (!tablespaces.empty()) {
-    return NotReady("the server has tablespaces, which an in-place restore does not support yet",
-                    "Restore to a new directory with \"pitr restore\".");
+  PITR_ASSIGN_OR_RETURN(const std::vector<TablespaceLink> tablespaces, TablespaceLinks(data));
+  for (const TablespaceLink& each : tablespaces) {
+    if (IsInside(each.target, data)) {
+      return NotReady(
+          "tablespace location \"" + each.target + "\" is inside the data directory",
+          "Move the tablespace elsewhere, or restore to a new directory with \"pitr restore\".");
+    }
   }
   return Status::Ok();
 }
@@ -173,22 +180,77 @@ Status CheckDependants(const Dependants& dependants, const std::vector<std::stri
       .WithHint("Use force => true to restore all the same.");
 }
 
-Result<DiskNeed> FindDiskNeed(std::uint64_t database_bytes, std::uint64_t wal_bytes) {
-  PITR_ASSIGN_OR_RETURN(const std::string branches, BranchDirectory());
-  DiskNeed need;
-  need.needed = database_bytes + database_bytes / 10 + wal_bytes + (64ULL << 20);
-  PITR_ASSIGN_OR_RETURN(need.free,
-                        FreeSpace(PathExists(branches) ? branches : DirectoryName(branches)));
-  return need;
+namespace {
+
+std::string NearestPlace(std::string path) {
+  while (!PathExists(path) && path != "/" && path != ".")
+    path = DirectoryName(path);
+  return path;
 }
 
-Status CheckDiskNeed(const DiskNeed& need) {
-  if (need.free >= need.needed) return Status::Ok();
+// One entry a file system, the replacement directory's own first.
+Status AddNeed(const std::string& place, std::uint64_t bytes, std::vector<DiskNeed>* needs) {
+  struct stat info {};
+  if (stat(place.c_str(), &info) != 0) return Status::FromErrno(errno, "look at \"" + place + "\"");
+  for (DiskNeed& need : *needs) {
+    if (need.device != info.st_dev) continue;
+    need.needed += bytes;
+    return Status::Ok();
+  }
+  PITR_ASSIGN_OR_RETURN(const std::uint64_t free, FreeSpace(place));
+  needs->push_back({place, info.st_dev, bytes, free});
+  return Status::Ok();
+}
+
+// Bytes of each tablespace that the snapshot has a link for, by where it was.
+Result<std::map<std::string, std::uint64_t>> TablespaceBytes(Repository* repo,
+                                                             const SnapshotId& snapshot) {
+  PITR_ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(repo, snapshot));
+  std::map<std::string, std::string> locations;
+  for (const ManifestFile& file : manifest.files) {
+    if (file.kind == FileKind::kSymlink) locations[file.path] = file.link_target;
+  }
+  std::map<std::string, std::uint64_t> bytes;
+  for (const ManifestFile& file : manifest.files) {
+    if (!file.path.starts_with("pg_tblspc/")) continue;
+    const auto found = locations.find(file.path.substr(0, file.path.find('/', 10)));
+    if (found != locations.end()) bytes[found->second] += file.size;
+  }
+  return bytes;
+}
+
+std::uint64_t WithReserve(std::uint64_t bytes) { return bytes + bytes / 10; }
+
+}  // namespace
+
+Result<std::vector<DiskNeed>> FindDiskNeeds(Repository* repo, const RestorePlan& plan) {
+  PITR_ASSIGN_OR_RETURN(const std::string branches, BranchDirectory());
+  std::map<std::string, std::uint64_t> aside;
+  // A manifest is read for those who may have some alone; without them a tablespace of the past counts as part of the directory.
+  PITR_ASSIGN_OR_RETURN(const auto links, TablespaceLinks(DataDirectory()));
+  if (!links.empty() && !plan.snapshot.empty()) {
+    PITR_ASSIGN_OR_RETURN(aside, TablespaceBytes(repo, plan.snapshot));
+  }
+  std::uint64_t inside = plan.database_bytes;
+  for (const auto& [location, bytes] : aside)
+    inside -= std::min(inside, bytes);
+  std::vector<DiskNeed> needs;
+  PITR_RETURN_IF_ERROR(AddNeed(NearestPlace(branches),
+                               WithReserve(inside) + plan.wal_bytes + (64ULL << 20), &needs));
+  for (const auto& [location, bytes] : aside)
+    PITR_RETURN_IF_ERROR(AddNeed(NearestPlace(location), WithReserve(bytes), &needs));
+  return needs;
+}
+
+Status CheckDiskNeeds(const std::vector<DiskNeed>& needs) {
+  const auto full = std::find_if(needs.begin(), needs.end(),
+                                 [](const DiskNeed& need) { return need.free < need.needed; });
+  if (full == needs.end()) return Status::Ok();
   return Status(Code::kDiskFull, "not enough free disk space for the replacement directory")
-      .WithDetail(std::to_string(need.needed) + " bytes are needed, " + std::to_string(need.free) +
-                  " are free.")
+      .WithDetail(std::to_string(full->needed) + " bytes are needed at \"" + full->place + "\", " +
+                  std::to_string(full->free) + " are free.")
       .WithHint(
-          "Free space on the file system of the data directory; old undo branches can be deleted "
+          "Free space on that file system; old undo branches can be deleted "
           "with "
           "pitr_delete_branch(branch, force => true).");
 }

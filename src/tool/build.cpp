@@ -18,6 +18,7 @@
 #include "core/store/address_list.h"
 #include "core/work/control_file.h"
 #include "core/work/lay_out.h"
+#include "core/work/tablespaces.h"
 #include "tool/durability.h"
 #include "tool/recovery.h"
 #include "tool/wal_prefetch.h"
@@ -102,6 +103,8 @@ class Build {
   BuildResult result;
 
  private:
+  Status OpenSnapshot();
+  Status ChooseTablespaces();
   Status LayOut();
   Result<WalSource> MakeSource();
   Status Recover();
@@ -109,6 +112,8 @@ class Build {
   Status CarryRolesOver(Connection* connection);
   Status CheckTimeline();
   Status Configure();
+  Status SyncTablespaces();
+  Status CheckPlace(const std::string& tablespace) const;
 
   const BuildRequest& request_;
   BuildClient* client_;
@@ -116,18 +121,48 @@ class Build {
   std::unique_ptr<Repository> repo_;
   Manifest manifest_;
   std::vector<SegmentId> segments_;
+  std::map<std::string, std::string> tablespaces_;  // oid -> target
   bool is_incomplete_ = false;
   std::int64_t replay_began_ms_ = 0;
 };
 
-Status Build::LayOut() {
+// After an exchange it would be in the old directory.
+Status Build::CheckPlace(const std::string& tablespace) const {
+  if (!request_.live || !tablespace.starts_with(request_.live->data_directory + "/")) {
+    return Status::Ok();
+  }
+  return Status(Code::kNotReady,
+                "tablespace location \"" + tablespace + "\" is inside the data directory")
+      .WithHint("Restore to a new directory with \"pitr restore\".");
+}
+
+Status Build::ChooseTablespaces() {
+  tablespaces_ = request_.tablespaces;
+  for (const ManifestFile& file : manifest_.files) {
+    if (file.kind != FileKind::kSymlink || !request_.has_own_tablespaces) {
+      continue;
+    }
+    const std::string oid = BaseName(file.path);
+    if (!tablespaces_.contains(oid) && !tablespaces_.contains(file.path)) {
+      PITR_RETURN_IF_ERROR(CheckPlace(file.link_target));
+      tablespaces_[oid] = TablespaceTarget(file.link_target, request_.branch, oid);
+    }
+  }
+  return Status::Ok();
+}
+
+Status Build::OpenSnapshot() {
   client_->progress()->Phase("layout");
   PITR_ASSIGN_OR_RETURN(repo_, Repository::OpenAddress(request_.repository, false));
   PITR_ASSIGN_OR_RETURN(manifest_, ReadManifest(repo_.get(), request_.snapshot));
+  return ChooseTablespaces();
+}
+
+Status Build::LayOut() {
   LayOutOptions options;
   options.directory = request_.directory;
   options.workers = request_.workers;
-  options.tablespaces = request_.tablespaces;
+  options.tablespaces = tablespaces_;
   if (!request_.demand_library.empty()) {
     options.demand_places = DemandPlaces(*repo_, request_);
   }
@@ -211,6 +246,7 @@ Status Build::Recover() {
   recovery.directory = request_.directory;
   recovery.bin_directory = request_.bin_directory;
   recovery.record_end = request_.record_end;
+  recovery.branch = request_.branch;
   recovery.connect = {request_.socket_directory,
                       request_.port,
                       SuperuserCandidates(request_.superuser),
@@ -226,6 +262,7 @@ Status Build::Recover() {
   config.timeline = request_.timeline;
   config.settings = Maximum(request_.settings, manifest_.control);
   config.preload_libraries = request_.preload_libraries;
+  config.library = request_.library;
   config.demand_library = is_incomplete_ ? request_.demand_library : "";
   config.fetch_workers = request_.fetch_workers;
   config.keys = request_.repository.keys;
@@ -264,9 +301,22 @@ Status Build::Configure() {
   return RemoveFile(StagingFile(request_.directory, "staging.log"));
 }
 
+// Those that replay has made are on file systems that nobody has looked at yet.
+Status Build::SyncTablespaces() {
+  PITR_ASSIGN_OR_RETURN(const auto links, TablespaceLinks(request_.directory));
+  std::vector<std::string> places;
+  for (const TablespaceLink& link : links) {
+    PITR_RETURN_IF_ERROR(CheckPlace(link.target));
+    places.push_back(link.target);
+  }
+  PITR_ASSIGN_OR_RETURN(FileSystems file_systems, FileSystems::Open(places));
+  return file_systems.Sync();
+}
+
 Status Build::Run() {
+  PITR_RETURN_IF_ERROR(OpenSnapshot());
   std::vector<std::string> places = {request_.directory};
-  for (const auto& [oid, target] : request_.tablespaces) {
+  for (const auto& [oid, target] : tablespaces_) {
     places.push_back(target);
   }
   PITR_ASSIGN_OR_RETURN(FileSystems file_systems, FileSystems::Open(places));
@@ -276,6 +326,7 @@ Status Build::Run() {
   PITR_FAULT("build.before_sync");
   client_->progress()->Phase("sync");
   PITR_RETURN_IF_ERROR(file_systems.Sync());
+  PITR_RETURN_IF_ERROR(SyncTablespaces());
   PITR_ASSIGN_OR_RETURN(const demand::FolderSummary missing,
                         demand::ReadFolder(request_.directory));
   result.incomplete_bytes = missing.absent_bytes;
@@ -284,15 +335,15 @@ Status Build::Run() {
 }
 
 void RemoveBuilt(const BuildRequest& request, BuildClient* client) {
-  const auto remove = [client](const std::string& path) {
-    const Status removed = RemoveTree(path);
+  const auto note = [client](const Status& removed) {
     if (!removed.ok()) {
       client->Note("could not remove what was built: " + removed.ToString());
     }
   };
-  remove(request.directory);
+  note(RemoveDataDirectory(request.directory,
+                           request.live ? request.live->data_directory : std::string()));
   for (const auto& [oid, target] : request.tablespaces) {
-    remove(target);
+    note(RemoveTree(target));
   }
   RemoveSocketDirectory(request.socket_directory);
 }

@@ -36,10 +36,14 @@ struct BuildRequest {
   int workers = 2;
   std::uint64_t read_ahead_bytes = 0;
   std::string recovery_settings, preload_libraries;
-  // Our library as servers preload it: relation files are loaded when they are read, where the repository allows it. Empty: all is laid out.
+  std::string library;  // ours, as servers preload it; empty: it is not known where it is
+  // The same, when it shall load on demand: relation files are loaded when they are read, where the repository allows it. Empty: all is laid out.
   std::string demand_library;
   int fetch_workers = 0;  // that server's, for what is no plain folder; 0: it has none
+  BranchId branch;        // that the directory will write
+  // Targets that were chosen by hand, by OID. The others are refused, or `branch` has its own where the tablespaces were (tablespaces.h).
   std::map<std::string, std::string> tablespaces;
+  bool has_own_tablespaces = false;
   // What today gives.
   std::string superuser;  // name of the bootstrap superuser, may be empty
   bool keep_passwords = true;

@@ -66,18 +66,14 @@ Status ParseMeans(const Json& job, BuildRequest* request) {
   request->recovery_settings = settings.value_or("");
   request->preload_libraries = preload.value_or("");
   request->superuser = superuser.value_or("");
+  PITR_ASSIGN_OR_RETURN(const auto library, JsonOptionalText(job, "library"));
+  request->library = library.value_or("");
   if (const Json* demand = JsonObject(job, "demand_load")) {
     PITR_ASSIGN_OR_RETURN(request->demand_library, JsonText(*demand, "library"));
     PITR_ASSIGN_OR_RETURN(request->fetch_workers, JsonNumberOr<int>(*demand, "fetch_workers", 0));
   }
-  if (const Json* tablespaces = JsonObject(job, "tablespaces")) {
-    for (const auto& [oid, target] : tablespaces->items()) {
-      if (!target.is_string()) {
-        return Status(Code::kCorrupt, "member \"tablespaces\" holds more than texts");
-      }
-      request->tablespaces[oid] = target.get<std::string>();
-    }
-  }
+  PITR_ASSIGN_OR_RETURN(request->branch, JsonText(job, "branch"));
+  request->has_own_tablespaces = true;
   return Status::Ok();
 }
 

@@ -65,7 +65,8 @@ StagingOptions ServerOptions(const RecoveryRequest& request) {
   });
   options.environment = {{"PITR_STAGING", "1"},
                          {"PITR_REBUILDABLE", request.source.durable ? "0" : "1"},
-                         {"PITR_WAL_GET_CONFIG", StagingFile(request.directory, kWalGetFile)}};
+                         {"PITR_WAL_GET_CONFIG", StagingFile(request.directory, kWalGetFile)},
+                         {"PITR_TABLESPACES_OF", request.branch}};
   options.log_file = StagingFile(request.directory, kLogFile);
   return options;
 }

@@ -21,7 +21,8 @@ struct RecoveryRequest {
   RecoveryConfig config;
   ConnectTo connect;
   WalSource source;
-  Lsn record_end;  // of the target record: nothing behind it may be replayed
+  BranchId branch;  // that the directory will write: its tablespaces are named after it
+  Lsn record_end;   // of the target record: nothing behind it may be replayed
 };
 
 class RecoveringServer {

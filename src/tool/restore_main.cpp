@@ -141,6 +141,7 @@ Status FillBuild(const Repository& repo, const Options& options, Restore* restor
   const Identity identity = {restore->line.id, repo.id(), restore->line.root};
   build.repository = restore->repository;
   build.directory = restore->directory;
+  build.branch = restore->line.id;
   build.identity = DumpJson(EncodeIdentity(identity), 2) + "\n";
   build.line = plan.line;
   build.timeline = plan.timeline;

@@ -116,6 +116,8 @@ void AddRecovery(const RecoveryConfig& config, std::vector<Setting>* settings) {
           // On, with nothing to archive with: promotion then leaves .ready files, which the live archiver ships later (internals 12).
           {"archive_mode", "on"},
           {"synchronous_standby_names", ""},
+          // Without it recovery panics at a tablespace that the source made with it.
+          {"allow_in_place_tablespaces", "on"},
           {"recovery_prefetch", "try"},
           {"recovery_init_sync_method", "syncfs"},
       });
@@ -155,12 +157,11 @@ void AddSpeed(const RecoveryConfig& config, std::vector<Setting>* settings) {
 }
 
 std::string PreloadList(const RecoveryConfig& config) {
-  if (config.demand_library.empty() ||
-      config.preload_libraries.find(config.demand_library) != std::string::npos) {
+  const std::string& ours = config.demand_library.empty() ? config.library : config.demand_library;
+  if (ours.empty() || config.preload_libraries.find(ours) != std::string::npos) {
     return config.preload_libraries;
   }
-  return config.demand_library +
-         (config.preload_libraries.empty() ? "" : ", " + config.preload_libraries);
+  return ours + (config.preload_libraries.empty() ? "" : ", " + config.preload_libraries);
 }
 
 // What the user's settings must not change under an incomplete directory: last of all.

@@ -30,6 +30,7 @@ struct RecoveryConfig {
   TimelineId timeline = 0;
   ControlSettings settings;  // at least these (internals 6)
   std::string preload_libraries;
+  std::string library;  // ours, which keeps replay away from the live server's tablespaces
   std::string
       demand_library;  // ours, when the directory is incomplete: then the server must load pages, and fsync (internals 2c)
   int fetch_workers = 0;          // of those, 0: none are needed

@@ -160,8 +160,8 @@ poll_until($node, 'SELECT count(*) FROM pg_stat_replication', '0');
 
 # --- the layout of the data directory ---
 mkdir $node->basedir . '/space' or die;
-value("CREATE TABLESPACE away LOCATION '" . $node->basedir . "/space'");
-refused_alike($node, $target, '55000', qr/tablespaces/, 'tablespaces');
+value("CREATE TABLESPACE away LOCATION '" . abs_path($node->data_dir) . "/space'");
+refused_alike($node, $target, '55000', qr/tablespace location .* inside the data directory/, 'a tablespace inside the data directory');
 value('DROP TABLESPACE away');
 
 my $data = $node->data_dir;

@@ -25,6 +25,7 @@ inline constexpr std::string_view kFaultPoints[] = {
     "build.before_line",
     "build.before_second_start",
     "build.before_sync",
+    "build.create_tablespace",
     "build.done",
     "build.lay_out.done",
     "build.lay_out.frame",

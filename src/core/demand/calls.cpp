@@ -8,11 +8,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <climits>
 #include <cstdarg>
 #include <cstring>
 
 #include "core/demand/control_state.h"
+#include "core/demand/path.h"
 
 namespace pitr::demand {
 
@@ -26,7 +26,6 @@ constinit const bool* fsync_setting = nullptr;
 constinit bool only_mapped_syncs = false;
 // The server has pg_control open once at a time.
 constinit int control_fd = -1;
-constinit char names[2][PATH_MAX] = {};
 // Number of the file in the index + 1; untouched pages of it cost nothing.
 constinit std::array<std::uint32_t, kDescriptors> file_of = {};
 
@@ -222,44 +221,16 @@ int OpenInside(const Directory& directory, const char* inside, const char* path,
 
 }  // namespace
 
-void UseDirectory(const Directory* directory, const char* name, const char* real_name) {
+void UseDirectory(const Directory* directory) {
   if (used != nullptr) {
     file_of.fill(0);
   }
   used = directory;
-  std::snprintf(names[0], sizeof names[0], "%s", name);
-  std::snprintf(names[1], sizeof names[1], "%s", real_name);
 }
 
 const Directory* UsedDirectory() noexcept { return used; }
 void WatchFsyncSetting(const bool* is_on) noexcept { fsync_setting = is_on; }
 void SyncOnlyWhatIsMapped(bool only) noexcept { only_mapped_syncs = only; }
-
-const char* PathInDirectory(const char* path) noexcept {
-  if (path[0] == '/') {
-    std::size_t length = 0;
-    for (const char* name : names) {
-      const std::size_t size = std::strlen(name);
-      if (size > 0 && std::strncmp(path, name, size) == 0 && path[size] == '/') {
-        length = size;
-        break;
-      }
-    }
-    if (length == 0) {
-      return nullptr;
-    }
-    path += length;
-  }
-  for (;;) {
-    if (path[0] == '/') {
-      path++;
-    } else if (path[0] == '.' && path[1] == '/') {
-      path += 2;
-    } else {
-      return path;
-    }
-  }
-}
 
 namespace calls {
 

@@ -15,9 +15,9 @@
 
 namespace pitr::demand {
 
-// What calls are about from here on; nullptr: everything passes through. `name` and `real_name`: paths under which the directory is
-// called, absolute, without a slash at the end. REQUIRES: one thread, no relation file open.
-void UseDirectory(const Directory* directory, const char* name, const char* real_name);
+// What calls are about from here on; nullptr: everything passes through. REQUIRES: one thread, no relation file open; what it is called is
+// known (path.h).
+void UseDirectory(const Directory* directory);
 const Directory* UsedDirectory() noexcept;
 // The server's own switch: while it says false the server makes no fsync, and the durable map is made up to date before each write of
 // the control file instead (internals 2c).
@@ -25,9 +25,6 @@ void WatchFsyncSetting(const bool* is_on) noexcept;
 // For a directory that is made again when the machine dies, and synced by its file systems before it counts: only relation files with
 // a map are synced, since the map follows (internals 2); not each WAL file that comes, nor each write of the control file.
 void SyncOnlyWhatIsMapped(bool only) noexcept;
-
-// Relative to the data directory, without "./": nullptr when the path leads elsewhere.
-const char* PathInDirectory(const char* path) noexcept;
 
 // Named after the calls that they stand for.
 namespace calls {

@@ -45,6 +45,19 @@ void DiskUsage::Count(const char* name) {
     waiting_.push_back(JoinPath(path_, name));
   } else {
     bytes_ += static_cast<std::uint64_t>(info.st_blocks) * kBlock;
+    if (S_ISLNK(info.st_mode) && path_.ends_with("/pg_tblspc"))
+      AddTablespace(JoinPath(path_, name));
+  }
+}
+
+void DiskUsage::AddTablespace(const std::string& link) {
+  const Result<std::vector<std::string>> names = ListDirectory(link);
+  if (!names.ok()) {
+    failed_ = failed_ || names.status().code() != Code::kNotFound;
+    return;
+  }
+  for (const std::string& name : *names) {
+    if (name.starts_with("PG_")) waiting_.push_back(JoinPath(link, name));
   }
 }
 

@@ -11,7 +11,7 @@
 
 namespace pitr {
 
-// Counts blocks (st_blocks), so that holes count nothing; links are counted, not followed. What vanishes meanwhile is left out. Holds one descriptor while it is under way.
+// Counts blocks (st_blocks), so that holes count nothing; links are counted and, those of tablespaces apart, not followed. What vanishes meanwhile is left out. Holds one descriptor while it is under way.
 class DiskUsage {
  public:
   explicit DiskUsage(std::string directory) : waiting_{std::move(directory)} {}
@@ -27,6 +27,7 @@ class DiskUsage {
   };
   void OpenNext();
   void Count(const char* name);
+  void AddTablespace(const std::string& link);
 
   std::vector<std::string> waiting_;  // directories that were not looked into
   std::string path_;                  // of reading_

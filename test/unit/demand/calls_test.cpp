@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/demand/path.h"
 #include "unit/support/demand_maker.h"
 
 namespace pitr::demand {
@@ -24,15 +25,16 @@ class DemandCalls : public ::testing::Test {
     Reopen();
   }
   ~DemandCalls() override {
-    UseDirectory(nullptr, "", "");
+    UseDirectory(nullptr);
     WatchFsyncSetting(nullptr);
     SyncOnlyWhatIsMapped(false);
     EXPECT_EQ(::chdir(before_.c_str()), 0);
   }
   void Reopen() {
-    UseDirectory(nullptr, "", "");
+    UseDirectory(nullptr);
     directory_ = maker_.Open();
-    UseDirectory(directory_.get(), maker_.data().c_str(), maker_.data().c_str());
+    UsePaths(maker_.data().c_str(), maker_.data().c_str(), {});
+    UseDirectory(directory_.get());
   }
   std::uint64_t AbsentPages() const { return directory_->AbsentBytes() / kPageBytes; }
   Bytes ReadPage(int fd, std::uint32_t page) {
@@ -260,7 +262,7 @@ TEST_F(DemandCalls, NothingIsTrackedWithoutADirectoryOrWhenItIsComplete) {
   EXPECT_NE(std::fgets(line, sizeof line, marker), nullptr);
   EXPECT_STREQ(std::string(line, 10).c_str(), "INCOMPLETE");
   std::fclose(marker);
-  UseDirectory(nullptr, "", "");
+  UseDirectory(nullptr);
   EXPECT_EQ(calls::Rename("backup_label", "elsewhere"), 0);
 }
 
