@@ -41,7 +41,7 @@ constinit int heartbeat_interval = 0;
 constinit int lease_timeout = 0;
 constinit int demand_load = 0;
 constinit int fetch_workers = 0;
-constinit int fill_rate = 0;
+constinit int fill_rate = 0, snapshot_read_rate = 0, worker_nice = 0;
 constinit int max_replay_bytes = 0;
 constinit int max_replay_time = 0;
 constinit bool synchronous = false;
@@ -282,6 +282,10 @@ bool NeedsFetchWorkersSetting() {
 
 int FillRateSetting() { return fill_rate; }
 
+int SnapshotReadRateSetting() { return snapshot_read_rate; }
+
+int WorkerNiceSetting() { return worker_nice; }
+
 bool HasRepositorySetting() { return repository != nullptr && repository[0] != '\0'; }
 
 void DefineSettings(bool preloaded) {
@@ -347,6 +351,9 @@ void DefineSettings(bool preloaded) {
                 2, 1, 16);
   DefineInteger("pitr.snapshot_compression_level", "Compression of snapshots; 0: none.",
                 &snapshot_compression_level, 1, kFastestLevel, kSlowestLevel);
+  DefineInteger("pitr.snapshot_read_rate",
+                "How fast snapshots read the data directory; 0: no limit.", &snapshot_read_rate, 0,
+                0, INT_MAX, PGC_SIGHUP, GUC_UNIT_KB);
   DefineInteger("pitr.snapshot_workers", "Threads that copy a snapshot.", &snapshot_workers, 2, 1,
                 16);
   DefineCustomBoolVariable("pitr.synchronous", "Commits wait until the repository has them.",
@@ -365,6 +372,9 @@ void DefineSettings(bool preloaded) {
                 GUC_UNIT_MIN);
   DefineInteger("pitr.wal_read_ahead", "WAL that recovering servers fetch ahead.", &wal_read_ahead,
                 128 * kKbPerMb, 0, 4 * kKbPerMb * kKbPerMb, PGC_SIGHUP, GUC_UNIT_KB);
+  DefineInteger("pitr.worker_nice",
+                "How far programs that copy snapshots, verify and replicate stand back.",
+                &worker_nice, 5, 0, 19);
   DefineS3Settings();
   MarkGUCPrefixReserved("pitr");
 }

@@ -49,7 +49,10 @@ bool DemandLoadSetting();
 int FetchWorkersSetting();
 // The repository is one that sessions may not read themselves; allocates nothing.
 bool NeedsFetchWorkersSetting();
-int FillRateSetting();  // kB a second; 0: no limit
+// kB a second; 0: no limit
+int FillRateSetting();
+int SnapshotReadRateSetting();
+int WorkerNiceSetting();
 // pitr.repository is not empty; allocates nothing.
 bool HasRepositorySetting();
 

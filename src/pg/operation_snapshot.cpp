@@ -108,6 +108,7 @@ Json SnapshotJob(const OperationContext& context, const Json& request, const std
   job["from_standby"] = standby;
   job["compression_level"] = settings.snapshot_compression_level;
   job["workers"] = settings.snapshot_workers;
+  job["nice"] = WorkerNiceSetting();
   job["verify_checksums"] = SettingValue("data_checksums") == "on";
   job["excluded_directories"] = ExcludedDirectories();
   job["full_because"] = nullptr;
@@ -210,6 +211,7 @@ Result<Json> RunVerify(const OperationContext& context) {
   job["snapshot"] = request.contains("snapshot") ? request["snapshot"] : Json(nullptr);
   job["bytes"] = request.contains("bytes") ? request["bytes"] : Json(nullptr);
   job["workers"] = CurrentSettings().restore_workers;
+  job["nice"] = WorkerNiceSetting();
   Json findings = Json::array();
   std::uint64_t checked = 0;
   std::map<std::string, bool> is_good;

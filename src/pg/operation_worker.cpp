@@ -113,14 +113,31 @@ static void TakeMemberNote(const Json& note) {
   }
 }
 
+// What settings say now, for a child that heeds it while it works; the first time when there is a limit at all.
+static Status SendLimits(Child* child, int* told_rate) {
+  Call([] { HandleMainLoopInterrupts(); });
+  if (SnapshotReadRateSetting() == *told_rate) return Status::Ok();
+  *told_rate = SnapshotReadRateSetting();
+  Json line;
+  line["limits"]["read_rate"] = std::uint64_t{1024} * static_cast<std::uint64_t>(*told_rate);
+  return child->Send(line);
+}
+
 Result<Json> RunChild(const OperationContext& context, const Json& job,
                       const std::function<Result<Json>(const std::string& need)>& answer) {
   Child child;
   PITR_RETURN_IF_ERROR(child.Start(job));
   RunningOperation* operation = context.operation;
+  int told_rate = 0;
   for (;;) {
-    PITR_ASSIGN_OR_RETURN(const Json line,
-                          child.Next([operation] { return operation->CancelRequested(); }));
+    Status told;
+    Result<Json> next = child.Next([&] {
+      told = SendLimits(&child, &told_rate);
+      return !told.ok() || operation->CancelRequested();
+    });
+    PITR_RETURN_IF_ERROR(told);
+    if (!next.ok()) return next;
+    const Json line = *std::move(next);
     if (const Json* progress = JsonObject(line, "progress")) {
       Result<std::string> phase = JsonText(*progress, "phase");
       if (phase.ok()) operation->SetPhase(*phase);

@@ -142,6 +142,7 @@ void Replicas::Start() {
   }
   Json job;
   job["kind"] = "replicate";
+  job["nice"] = WorkerNiceSetting();
   PutAccess(access_, &job);
   child_ = std::make_unique<Child>();
   const Status started = child_->Start(job);

@@ -3,6 +3,7 @@
 #include "tool/job.h"
 
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,6 +15,7 @@
 #include "core/base/clock.h"
 #include "tool/commands.h"
 #include "tool/exit_codes.h"
+#include "tool/job_fields.h"
 #include "tool/member_notes.h"
 #include "tool/signals.h"
 
@@ -74,6 +76,14 @@ void TieToParent() {
   // It died before the kernel knew; when it died before that, the end of our input says so.
   if (getppid() != parent) {
     RequestCancel();
+  }
+}
+
+// Threads that are made later inherit it. Not being allowed to is no reason not to work.
+void BeNice(const Json& job) {
+  const Result<int> nice = JsonNumberOr<int>(job, "nice", 0);
+  if (nice.ok() && *nice > 0) {
+    (void)::setpriority(PRIO_PROCESS, 0, *nice);
   }
 }
 
@@ -145,11 +155,28 @@ void JobOutput::Log(LogLevel, std::string_view message) noexcept {
   Send(line);
 }
 
-void JobInput::Start() {
+void JobInput::Start(Pace* pace) {
+  pace_ = pace;
   std::thread([this] { ReadLines(); }).detach();
 }
 
+bool JobInput::TakeLimits(const std::string& line) const {
+  if (!line.starts_with("{\"limits\"")) {
+    return false;
+  }
+  const Result<Json> json = ParseJson(line, "limits", kMaxLine);
+  const Json* limits = json.ok() ? JsonObject(*json, "limits") : nullptr;
+  const auto rate = limits != nullptr ? JsonUint(*limits, "read_rate") : std::uint64_t{0};
+  if (rate.ok()) {
+    pace_->SetRate(*rate);
+  }
+  return true;
+}
+
 void JobInput::Take(std::string line) {
+  if (TakeLimits(line)) {
+    return;
+  }
   const std::lock_guard lock(mutex_);
   lines_.push_back(std::move(line));
   arrived_.notify_one();
@@ -218,10 +245,14 @@ int JobMain(const std::vector<std::string>& arguments) {
   // Both outlive this function: the reading thread uses them until the process ends.
   static JobOutput output;
   static JobInput input;
+  static Pace pace;
   TellOfMembers(&output);
-  input.Start();
-  JobContext context = {&output, &input, &CancelOfProcess()};
+  input.Start(&pace);
+  JobContext context = {&output, &input, &CancelOfProcess(), &pace};
   Result<Json> job = input.Next(CancelOfProcess());
+  if (job.ok()) {
+    BeNice(*job);
+  }
   Result<Json> last = job.ok() ? DispatchGuarded(*job, &context) : std::move(job);
   if (!last.ok() && input.RanOutOfMemory()) {
     last = Status(Code::kOutOfMemory, "out of memory");

@@ -11,6 +11,7 @@
 #include "core/base/cancel.h"
 #include "core/base/json.h"
 #include "core/base/log.h"
+#include "core/base/pace.h"
 #include "core/base/result.h"
 #include "core/types/lsn.h"
 #include "core/work/progress.h"
@@ -43,8 +44,9 @@ class JobOutput final : public Progress, public Logger {
 // Lines from the worker, read by a thread of its own so that the end of file is heard at once.
 class JobInput {
  public:
-  // Starts the thread, which lives until the process ends. End of file requests cancel.
-  void Start();
+  // Starts the thread, which lives until the process ends. End of file requests cancel. {"limits":{"read_rate":N}} is not waited for by
+  // anybody: `pace` keeps to it from then on.
+  void Start(Pace* pace);
   // The next line. kCancelled when the worker went away or cancel was asked for.
   Result<Json> Next(const CancelToken& cancel);
   // There was no memory for a line; that cancels as well, and is not what the worker asked for.
@@ -53,7 +55,9 @@ class JobInput {
  private:
   void ReadLines() noexcept;
   void Take(std::string line);
+  bool TakeLimits(const std::string& line) const;
 
+  Pace* pace_ = nullptr;
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<std::string> lines_;
@@ -65,6 +69,7 @@ struct JobContext {
   JobOutput* output;
   JobInput* input;
   const CancelToken* cancel;
+  Pace* pace;  // of reading data files
   // Sends {"need": what} and waits for the answer that has a member of that name.
   Result<Json> Ask(std::string_view what);
 };

@@ -124,6 +124,7 @@ Status CopyAndPublish(const Json& job, JobContext* context, Repository* repo, Ma
     options.base_pack_sizes = base->pack_sizes;
   }
   options.figures = figures;
+  options.pace = context->pace;
   context->output->Phase("copy");
   OnePhase progress(context->output);
   PITR_RETURN_IF_ERROR(CopySnapshot(repo, options, manifest, &progress, context->cancel));

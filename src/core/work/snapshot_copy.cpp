@@ -140,6 +140,9 @@ Status Copier::CopyOne(const CopyPiece& piece, bool big, const StopSignal& stop)
     PITR_ASSIGN_OR_RETURN(std::size_t got, file->ReadAt(at, builder_.space(), wanted));
     is_end = got < wanted;
     read_bytes_ += got;
+    if (context_.options.pace != nullptr) {
+      context_.options.pace->Spend(got, [&stop] { return !stop.Check().ok(); });
+    }
     if (listed.kind == FileKind::kRelation) {
       got -= got % kPageSize;
       PITR_RETURN_IF_ERROR(CheckPages(*file, listed, at, got));

@@ -7,6 +7,7 @@
 
 #include "core/base/cancel.h"
 #include "core/base/log.h"
+#include "core/base/pace.h"
 #include "core/plan/changed_pages.h"
 #include "core/repo/manifest.h"
 #include "core/work/progress.h"
@@ -34,6 +35,7 @@ struct SnapshotCopyOptions {
   const ChangedPages* changed = nullptr;
   std::vector<std::uint64_t> base_pack_sizes;
   SnapshotCopyFigures* figures = nullptr;  // may be null
+  Pace* pace = nullptr;                    // of reading; may be null
 };
 
 // Fills id, kind, based_on, files, frames, packs, bad_pages, control, database_bytes, new_bytes, stored_bytes of `manifest`. Packs are
