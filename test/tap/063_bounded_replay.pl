@@ -49,6 +49,21 @@ is(value("SELECT string_agg(kind, ' ') FROM pitr_snapshots WHERE origin = 'first
 is(value("SELECT count(*) FROM pitr_snapshots WHERE kind = 'full'"), 1, 'of all');
 is(value('SELECT count(*) FROM pitr_verify() WHERE NOT ok'), 0, 'all that is left can be read');
 
+# What a snapshot may cost: it reads no faster than it may, hears of a change, and stands back on the processors.
+value("ALTER SYSTEM SET pitr.snapshot_read_rate = '200kB'; ALTER SYSTEM SET pitr.worker_nice = 7; ALTER SYSTEM SET pitr.max_replay_bytes = 0; SELECT pg_reload_conf()");
+write_wal(4);
+my $slow = psql_row($node, 'SELECT * FROM pitr_create_snapshot(wait => false)');
+ok(poll_until($node, "SELECT count(*) FROM pitr_operations WHERE state = 'running' AND phase = 'copy' AND bytes_done > 0", 1), 'a snapshot is being copied');
+my $worker = value("SELECT pid FROM pitr_operations WHERE state = 'running' AND phase = 'copy'");
+my ($child) = grep { /^\d+$/ } split ' ', slurp_file("/proc/$worker/task/$worker/children");
+is((split ' ', slurp_file("/proc/$child/stat") =~ s/.*\) //r)[16], 7, 'by a program with the nice value that was set');
+my ($done, $total) = split /\|/, value("SELECT bytes_done, bytes_total FROM pitr_operations WHERE state = 'running' AND phase = 'copy'");
+cmp_ok($done, '<', $total, 'it is under way');
+cmp_ok($total, '>', 4 * 1024 * 1024, 'would need 20 seconds');
+value("ALTER SYSTEM RESET pitr.snapshot_read_rate; SELECT pg_reload_conf()");
+ok(no_operation_runs($node), 'and is soon ready when it may');
+is(value("SELECT state || ' ' || kind FROM pitr_snapshots ORDER BY start_lsn DESC LIMIT 1"), 'ok increment', 'a good one');
+
 # By time: no restore has measured anything yet, and 32 MB a second are assumed.
 my $newest = value('SELECT max(start_lsn) FROM pitr_snapshots');
 value("ALTER SYSTEM SET pitr.max_replay_bytes = 0; ALTER SYSTEM SET pitr.max_replay_time = '1s'; SELECT pg_reload_conf()");
