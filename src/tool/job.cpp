@@ -3,7 +3,6 @@
 #include "tool/job.h"
 
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -79,11 +78,11 @@ void TieToParent() {
   }
 }
 
-// Threads that are made later inherit it. Not being allowed to is no reason not to work.
+// Beyond the server's own. Threads that are made later inherit it.
 void BeNice(const Json& job) {
   const Result<int> nice = JsonNumberOr<int>(job, "nice", 0);
   if (nice.ok() && *nice > 0) {
-    (void)::setpriority(PRIO_PROCESS, 0, *nice);
+    (void)::nice(*nice);  // to stand back is always allowed
   }
 }
 
