@@ -159,10 +159,11 @@ $standby->stop;
 poll_until($node, 'SELECT count(*) FROM pg_stat_replication', '0');
 
 # --- the layout of the data directory ---
-mkdir $node->basedir . '/space' or die;
+mkdir $node->data_dir . '/space' or die;
 value("CREATE TABLESPACE away LOCATION '" . abs_path($node->data_dir) . "/space'");
 refused_alike($node, $target, '55000', qr/tablespace location .* inside the data directory/, 'a tablespace inside the data directory');
 value('DROP TABLESPACE away');
+rmdir $node->data_dir . '/space' or die;
 
 my $data = $node->data_dir;
 my $sockets = value('SHOW unix_socket_directories');
