@@ -82,7 +82,7 @@ void TieToParent() {
 void BeNice(const Json& job) {
   const Result<int> nice = JsonNumberOr<int>(job, "nice", 0);
   if (nice.ok() && *nice > 0) {
-    (void)::nice(*nice);  // to stand back is always allowed
+    [[maybe_unused]] const int now = ::nice(*nice);  // to stand back is always allowed
   }
 }
 

@@ -222,7 +222,7 @@ TEST_F(DemandCalls, WhatCanBeMadeAgainIsSyncedOnlyWhereAMapFollows) {
   calls::Close(fd);
   Reopen();
   EXPECT_EQ(AbsentPages(), 140U - 32U) << "the map has followed";
-  UseDirectory(nullptr, "", "");
+  UseDirectory(nullptr);
   EXPECT_EQ(calls::Fsync(pipe[1]), -1) << "a plain directory is not ours";
   ::close(pipe[0]);
   ::close(pipe[1]);
