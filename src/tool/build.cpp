@@ -27,6 +27,15 @@ namespace pitr::tool {
 
 namespace {
 
+// Folders where others are links (allow_in_place_tablespaces, for tests of PostgreSQL itself).
+bool HasInPlaceTablespaces(const Manifest& manifest) {
+  constexpr std::string_view kLinks = "pg_tblspc/";
+  return std::any_of(manifest.files.begin(), manifest.files.end(), [&](const ManifestFile& file) {
+    return file.kind == FileKind::kDirectory && file.path.starts_with(kLinks) &&
+           file.path.find('/', kLinks.size()) == std::string::npos;
+  });
+}
+
 // Bytes of WAL replayed, as progress adds them.
 class ReplayMeter {
  public:
@@ -264,6 +273,7 @@ Status Build::Recover() {
   config.preload_libraries = request_.preload_libraries;
   config.library = request_.library;
   config.demand_library = is_incomplete_ ? request_.demand_library : "";
+  config.has_in_place_tablespaces = HasInPlaceTablespaces(manifest_);
   config.fetch_workers = request_.fetch_workers;
   config.keys = request_.repository.keys;
   config.recovery_settings = request_.recovery_settings;

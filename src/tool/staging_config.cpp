@@ -164,6 +164,14 @@ std::string PreloadList(const RecoveryConfig& config) {
   return ours + (config.preload_libraries.empty() ? "" : ", " + config.preload_libraries);
 }
 
+// Without it recovery takes such a folder for the leftover of a tablespace that was dropped, and ends when it is consistent
+// (xlogrecovery.c CheckTablespaceDirectory, 15).
+void AddTablespaces(const RecoveryConfig& config, std::vector<Setting>* settings) {
+  if (config.has_in_place_tablespaces) {
+    settings->push_back({"allow_in_place_tablespaces", "on"});
+  }
+}
+
 // What the user's settings must not change under an incomplete directory: last of all.
 void AddDemand(const RecoveryConfig& config, std::vector<Setting>* settings) {
   if (config.demand_library.empty()) {
@@ -268,6 +276,7 @@ Result<std::string> RecoveryConfigText(const RecoveryConfig& config,
   AddSpeed(config, &settings);
   AddQuiet(config, &settings);
   // Last in the file, so that they win; the reserved ones do not get that far.
+  AddTablespaces(config, &settings);
   PITR_ASSIGN_OR_RETURN(const std::vector<Setting> wanted, ParseSettings(config.recovery_settings));
   for (const Setting& setting : wanted) {
     if (!IsReserved(setting.first)) {

@@ -102,7 +102,24 @@ my %steps = (
 	drop_database => sub { my ($name) = splice @databases, rand @databases, 1; sql("DROP DATABASE $name") if defined $name },
 	move_database => sub { sql("ALTER DATABASE $databases[-1] SET TABLESPACE " . (rand() < 0.5 ? 'aside' : 'pg_default')) if @databases },
 	crash => sub { $node->stop('immediate'); $node->start },
+	catalogs => sub { sql('VACUUM FULL pg_class'); sql('REINDEX TABLE pg_attribute') },
 	checkpoint => sub { sql('CHECKPOINT') });
+
+# Goes on while a snapshot is taken: pages are copied before, between and after their changes.
+sub begin_writing
+{
+	my ($table, $other) = (table(), table());
+	return begin_sql($node, "UPDATE $other SET k = k + 1 WHERE id % 5 = 0", <<"SQL", "VACUUM $table");
+DO \$\$ BEGIN
+  FOR i IN 1 .. 150 LOOP
+    UPDATE $table SET v = md5(v || i) WHERE k = i % 100;
+    INSERT INTO $other (k, v) SELECT i, repeat(md5(g::text), 4) FROM generate_series(1, 40) g;
+    DELETE FROM $table WHERE k = i * 7 % 100 AND id % 3 = 0;
+    COMMIT;
+  END LOOP;
+END \$\$;
+SQL
+}
 
 sub this_point { return { lsn => sql('SELECT pg_current_wal_insert_lsn()'), contents => contents($node), databases => [@databases] }; }
 
@@ -350,7 +367,10 @@ sub run_kind
 		note("$kind round $round: @chosen");
 		($steps{$_} // $switches{$_})->() foreach @chosen;
 		run_suite() if $sweep && $round == $rounds && has_regression_suite();
+		my $writing = begin_writing();
 		snapshot();
+		my ($rc, undef, $err) = end_sql($writing);
+		is($rc, 0, 'what was written meanwhile') or diag($err);
 		check_restore("$kind round $round (@chosen)");
 	}
 	end_kind($kind);

@@ -27,7 +27,7 @@ sub relation_files
 }
 
 # A page without what may differ. Heap pages are known by having no special space: of their tuples the hint bits of t_infomask go
-# (htup_details.h: HEAP_XMIN_COMMITTED to HEAP_XMAX_INVALID), and the whole header of those that line pointers call dead.
+# (htup_details.h: HEAP_XMIN_COMMITTED to HEAP_XMAX_INVALID), the command number and the bytes behind them, as in heap_mask (heapam.c).
 sub masked
 {
 	my ($page) = @_;
@@ -35,8 +35,11 @@ sub masked
 	my ($lsn, undef, undef, $lower, $upper, $special) = unpack 'a8 v v v v v', $page;
 	return "lsn $lsn" if $lower < 24 || $lower > $upper || $upper > $special || $special > PAGE;
 	my $data = substr $page, $upper, $special - $upper;
+	# Of a sequence (sequence.c: SEQ_MAGIC) replay has the value up to which numbers were logged, the server the last one it gave.
+	return "sequence $lsn" if $special == PAGE - 8 && unpack('V', substr $page, $special, 4) == 0x1717;
 	if ($special == PAGE)
 	{
+		$lsn .= substr $page, 24, $lower - 24;
 		for (my $at = 24; $at < $lower; $at += 4)
 		{
 			my $pointer = unpack 'V', substr $page, $at, 4;
@@ -44,6 +47,10 @@ sub masked
 			next unless $flags == 1 && $length >= 23 && $offset >= $upper && $offset + $length <= PAGE;
 			my $infomask = unpack 'v', substr $data, $offset - $upper + 20, 2;
 			substr $data, $offset - $upper + 20, 2, pack 'v', $infomask & ~0x0f00;
+			# Replay knows no commands of a transaction, and an image of a page has zeroes where there was free space before.
+			substr $data, $offset - $upper + 8, 4, "\0" x 4 unless $infomask & 0xc000;
+			my $padding = -$length % 8;
+			substr $data, $offset - $upper + $length, $padding, "\0" x $padding if $padding > 0 && $offset + $length + $padding <= PAGE;
 		}
 	}
 	return "lsn $lsn$data";

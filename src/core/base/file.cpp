@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <filesystem>
 #include <memory>
 #include <system_error>
 
@@ -256,19 +255,47 @@ Result<std::vector<std::string>> ListDirectory(const std::string& path) {
   return names;
 }
 
-// A server that is just ending in the tree removes and makes files there: what it removed first (ENOENT) or made last (ENOTEMPTY)
-// ends remove_all half-way.
+namespace {
+
+// Everything in it that is still there; each error but that of a name that has gone meanwhile.
+Status RemoveEntries(const std::string& path) {
+  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path));
+  for (const std::string& name : names) {
+    const std::string child = JoinPath(path, name);
+    if (::unlink(child.c_str()) == 0 || errno == ENOENT) {
+      continue;
+    }
+    if (errno != EISDIR) {
+      return ErrnoStatus(errno, "remove", child);
+    }
+    PITR_RETURN_IF_ERROR(RemoveTree(child));
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+// Two may remove the same tree, each what the other has not yet; and a server that is just ending in it makes files there (ENOTEMPTY).
 Status RemoveTree(const std::string& path) {
   constexpr int kAttempts = 100;
   for (int attempt = 1;; attempt++) {
-    std::error_code error;
-    std::filesystem::remove_all(path, error);  // does not follow links
-    if (!error || !PathExists(path)) {
+    struct stat st = {};
+    if (::lstat(path.c_str(), &st) != 0) {
+      return errno == ENOENT || errno == ENOTDIR ? Status::Ok()
+                                                 : ErrnoStatus(errno, "remove", path);
+    }
+    if (!S_ISDIR(st.st_mode)) {
+      return RemoveFile(path);
+    }
+    Status status = RemoveEntries(path);
+    if (!status.ok() && status.code() != Code::kNotFound) {
+      return status;
+    }
+    if (::rmdir(path.c_str()) == 0 || errno == ENOENT) {
       return Status::Ok();
     }
-    const bool is_race = error.value() == ENOENT || error.value() == ENOTEMPTY;
-    if (!is_race || attempt == kAttempts) {
-      return ErrnoStatus(error.value(), "remove", path);
+    if ((errno != ENOTEMPTY && errno != EEXIST) || attempt == kAttempts) {
+      return ErrnoStatus(errno, "remove", path);
     }
     ::usleep(20 * 1000);
   }

@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include "unit/support/temp_dir.h"
 
 namespace pitr {
@@ -149,6 +151,24 @@ TEST(FileTest, RemovesTreesWithoutFollowingLinks) {
   EXPECT_FALSE(PathExists(dir / "tree"));
   EXPECT_EQ(Content(dir / "kept/f"), "x");
   EXPECT_TRUE(RemoveTree(dir / "tree").ok());
+}
+
+TEST(FileTest, TwoRemoveTheSameTreeAtOnce) {
+  const TempDir dir;
+  for (int folder = 0; folder < 20; folder++) {
+    const std::string path = dir / ("tree/" + std::to_string(folder));
+    ASSERT_TRUE(MakeDirectories(path).ok());
+    for (int file = 0; file < 200; file++) {
+      ASSERT_TRUE(File::Open(path + "/" + std::to_string(file), O_WRONLY | O_CREAT, 0600).ok());
+    }
+  }
+  Status other;
+  std::thread thread([&] { other = RemoveTree(dir / "tree"); });
+  const Status status = RemoveTree(dir / "tree");
+  thread.join();
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  EXPECT_TRUE(other.ok()) << other.ToString();
+  EXPECT_FALSE(PathExists(dir / "tree"));
 }
 
 TEST(FileTest, RemovesFilesAndIsContentWhenThereIsNone) {

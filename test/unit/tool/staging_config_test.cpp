@@ -100,6 +100,13 @@ TEST(StagingConfigTest, WalSizesFollowTheSegmentSize) {
   EXPECT_EQ(Settings(config).at("min_wal_size"), "2048MB");
 }
 
+TEST(StagingConfigTest, FoldersInThePlaceOfTablespacesAreAllowedWhereThereAreSome) {
+  RecoveryConfig config = Config();
+  EXPECT_EQ(Settings(config).count("allow_in_place_tablespaces"), 0U);
+  config.has_in_place_tablespaces = true;
+  EXPECT_EQ(Settings(config).at("allow_in_place_tablespaces"), "on");
+}
+
 TEST(StagingConfigTest, LoginTriggersAreOffWhereTheyExist) {
   RecoveryConfig config = Config();
   EXPECT_EQ(Settings(config).count("event_triggers"), 0U);
