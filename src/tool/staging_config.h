@@ -34,9 +34,9 @@ struct RecoveryConfig {
   std::string
       demand_library;  // ours, when the directory is incomplete: then the server must load pages, and fsync (internals 2c)
   bool has_in_place_tablespaces = false;  // folders of pg_tblspc
-  int fetch_workers = 0;          // of those, 0: none are needed
-  KeySource keys;                 // that they open the repository with
-  std::string recovery_settings;  // "name=value; …", from the user
+  int fetch_workers = 0;                  // of those, 0: none are needed
+  KeySource keys;                         // that they open the repository with
+  std::string recovery_settings;          // "name=value; …", from the user
 };
 
 // "name=value; name=value", blanks and empty parts ignored; kInvalidArgument naming the part that is neither.
