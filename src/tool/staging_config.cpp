@@ -116,8 +116,6 @@ void AddRecovery(const RecoveryConfig& config, std::vector<Setting>* settings) {
           // On, with nothing to archive with: promotion then leaves .ready files, which the live archiver ships later (internals 12).
           {"archive_mode", "on"},
           {"synchronous_standby_names", ""},
-          // Without it recovery panics at a tablespace that the source made with it.
-          {"allow_in_place_tablespaces", "on"},
           {"recovery_prefetch", "try"},
           {"recovery_init_sync_method", "syncfs"},
       });
