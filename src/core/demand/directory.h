@@ -85,6 +85,7 @@ class Directory {
   int LoadFrame(std::uint32_t file, const Run& run) const noexcept;
   int Decode(std::uint32_t frame) const noexcept;
   bool ReadPacked(std::uint32_t frame, std::uint32_t place) const noexcept;
+  bool IsReadInOrder(const FileEntry& file, const Run* run) const noexcept;
   void ReadAhead(std::uint32_t file, const Run* run) const noexcept;
   int WriteRun(std::uint32_t file, int fd, const Run& run) const noexcept;
   static int errno_or_eio() noexcept;

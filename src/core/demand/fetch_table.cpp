@@ -216,6 +216,11 @@ void FetchTable::Expect(std::uint32_t frame, std::uint32_t place) const noexcept
   Wake();
 }
 
+bool FetchTable::Knows(std::uint32_t frame, std::uint32_t place) const noexcept {
+  const Locked locked(head_);
+  return Find(frame, place) != nullptr;
+}
+
 void FetchTable::Forget(std::uint32_t frame, std::uint32_t place) const noexcept {
   const Locked locked(head_);
   Slot* const slot = Find(frame, place);

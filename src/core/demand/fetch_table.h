@@ -51,6 +51,8 @@ class FetchTable {
              FetchFailure* failure) const noexcept;
   // It is going to be wanted: it is fetched when there is room and a worker has nothing better to do.
   void Expect(std::uint32_t frame, std::uint32_t place) const noexcept;
+  // It is here, or on its way.
+  bool Knows(std::uint32_t frame, std::uint32_t place) const noexcept;
   // What was fetched is damaged: the next one who wants it asks anew.
   void Forget(std::uint32_t frame, std::uint32_t place) const noexcept;
 

@@ -96,7 +96,8 @@ void Filler::LookAtFirstPage(std::uint32_t number) {
   class_[number] = is_read && special != 0 && special < kPageBytes ? kIndex : kTable;
 }
 
-// What comes next is on its way while this one is waited for.
+// What comes next is on its way while this one is waited for: in the order of the packs, over files of a single frame too, which the directory's
+// own read-ahead, within a file that is read in order, does not see.
 void Filler::ReadAhead() const {
   constexpr std::size_t kFrames = 8;
   const IndexView& index = directory_->index();

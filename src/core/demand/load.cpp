@@ -21,6 +21,8 @@ namespace {
 constexpr std::uint32_t kNoFrame = ~std::uint32_t{0};
 // Frames that are asked for ahead when a file is read in order.
 constexpr int kReadAhead = 8;
+// It is read in order when that many frames before have come already: one may be there by chance.
+constexpr int kBefore = 2;
 
 // Memory of one thread; a server's process has one.
 struct Scratch {
@@ -184,13 +186,26 @@ void Directory::Expect(std::uint32_t number, std::uint64_t first,
   }
 }
 
+// Several processes may read one file in order together: a parallel scan, or the I/O workers that the server hands a scan's reads to, one after
+// the other. So it counts what has been loaded or is on its way, whoever asked.
+bool Directory::IsReadInOrder(const FileEntry& file, const Run* run) const noexcept {
+  const Run* const begin = index_.RunsOf(file).data();
+  if (run - begin < kBefore) return false;
+  for (const Run* before = run - kBefore; before < run; before++) {
+    if (presence_.State(file, before->page) == kAbsent && !fetches_.Knows(before->frame, 0)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 // A file that is read in order goes on like that.
 void Directory::ReadAhead(std::uint32_t number, const Run* run) const noexcept {
   if (!fetches_) return;
   const FileEntry& file = index_.files()[number];
   const std::span<const Run> runs = index_.RunsOf(file);
   const Run* const end = runs.data() + runs.size();
-  const bool in_order = scratch.next_run == run;
+  const bool in_order = scratch.next_run == run || IsReadInOrder(file, run);
   scratch.next_run = run + 1;
   for (int i = 1; in_order && i <= kReadAhead && run + i < end; i++) {
     if (presence_.State(file, run[i].page) == kAbsent) ExpectFrame(run[i].frame);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstring>
 #include <thread>
 
 #include "core/demand/filler.h"
@@ -346,6 +347,47 @@ TEST_F(DemandDirectory, AFullDirectoryIsTidiedAtTheNextStart) {
 }
 
 // Issue 4: two processes faulting the same frame 10,000 times; here four processes of two threads, and a writer whose pages must stay.
+// Each reader is a thread, as each is a process in a server: none of them sees the file in order by itself.
+TEST_F(DemandDirectory, SeveralReadersOfOneFileAreReadAheadFor) {
+  maker_.Relation("base/5/16384", 1, 40, 1);
+  maker_.content().places = {"fetch:" + maker_.repository()};
+  maker_.Finish();
+  const auto directory = maker_.Open();
+  ASSERT_NE(directory, nullptr);
+  const demand::FetchTable& table = directory->fetches();
+  table.SetWorkers(1);
+  std::atomic<bool> is_over = false;
+  std::thread worker([&] {
+    while (!is_over) {
+      demand::FetchTable::Work work;
+      if (!table.Take(&work)) {
+        table.WaitForWork(10);
+        continue;
+      }
+      const demand::FrameEntry& frame = directory->index().frames()[work.frame];
+      std::memcpy(work.packed, maker_.pack_bytes().data() + frame.offset, frame.packed_size);
+      table.Finish(work, nullptr);
+    }
+  });
+  const auto read = [&](std::uint32_t page) {
+    std::thread([&] { EXPECT_EQ(directory->Load(0, page, page + 1), 0); }).join();
+  };
+  read(30);
+  EXPECT_FALSE(table.Knows(31, 0)) << "one read is no order";
+  read(0);
+  read(1);
+  EXPECT_FALSE(table.Knows(2, 0));
+  read(2);
+  for (std::uint32_t frame = 3; frame <= 10; frame++) {
+    EXPECT_TRUE(table.Knows(frame, 0)) << frame;
+  }
+  EXPECT_FALSE(table.Knows(11, 0));
+  read(3);
+  EXPECT_TRUE(table.Knows(11, 0)) << "it goes on like that";
+  is_over = true;
+  worker.join();
+}
+
 TEST_F(DemandDirectory, ManyFaultTheSameFrames) {
   constexpr std::uint32_t kPages = 2500, kFramePages = 2, kRounds = 8;
   maker_.Relation(kTable, 2, kPages, kFramePages);
