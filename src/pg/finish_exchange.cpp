@@ -69,6 +69,7 @@ Status MoveNames(Repository* repo, const Intent& intent, const std::string& old_
     incoming->is_default = outgoing->is_default;
     incoming->is_protected = outgoing->is_protected;
     incoming->state = "running";
+    incoming->builder.reset();
     incoming->directory = intent.live_directory;
     incoming->directory_expires_at.reset();
     incoming->deleted_at.reset();

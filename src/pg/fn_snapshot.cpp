@@ -4,9 +4,11 @@
 #include "core/repo/catalogue.h"
 #include "core/repo/collect.h"
 #include "core/repo/layout.h"
+#include "core/repo/pins.h"
 #include "pg/boundary.h"
 #include "pg/branch_rows.h"
 #include "pg/completion.h"
+#include "pg/demand.h"
 #include "pg/operation.h"
 #include "pg/server_facts.h"
 #include "pg/session.h"
@@ -92,19 +94,24 @@ Result<Datum> Keep(FunctionCallInfo fcinfo, const std::string& name) {
   return rows.Finish();
 }
 
-// A directory that was laid out from a snapshot reads packs until it is complete, which stay as long as its manifest names them; the live
-// one, and those of undo branches.
-Status CheckNotNeeded(const Session& session, const SnapshotId& id) {
+// A directory that was laid out from a snapshot reads packs until it is complete, which stay as long as its manifest names them. Pins say so of
+// every directory anywhere; what lies before us is looked at as well.
+Status CheckNotNeeded(const Session& session, const SnapshotId& id, Timestamp now) {
+  const demand::Directory* live = IncompleteDirectory();
+  if (live != nullptr && live->index().snapshot() == id) {
+    return Status(Code::kInUse, "the directory of branch \"" + session.self().name +
+                                    "\" is still being loaded from snapshot \"" + id + "\"")
+        .WithHint("Wait with SELECT * FROM pitr_complete_branch().");
+  }
+  PITR_RETURN_IF_ERROR(CheckDeletable(session.repo.get(), id, now));
   for (const Branch& branch : session.branches.branches) {
-    const bool is_self = branch.id == session.identity.branch_id;
-    if (!is_self && !branch.directory) continue;
-    PITR_ASSIGN_OR_RETURN(const demand::FolderSummary missing,
-                          demand::ReadFolder(is_self ? DataDirectory() : *branch.directory));
-    if (!missing.is_incomplete || missing.snapshot != id) continue;
+    if (branch.kind != BranchKind::kUndo || !branch.directory) continue;
+    PITR_ASSIGN_OR_RETURN(const std::optional<std::string> snapshot,
+                          demand::SnapshotOfFolder(*branch.directory));
+    if (snapshot != id) continue;
     return Status(Code::kInUse, "the directory of branch \"" + branch.name +
                                     "\" is still being loaded from snapshot \"" + id + "\"")
-        .WithHint(is_self ? "Wait with SELECT * FROM pitr_complete_branch()."
-                          : "Delete that branch first, or go back to it and let it complete.");
+        .WithHint("Delete that branch first, or go back to it and let it complete.");
   }
   return Status::Ok();
 }
@@ -113,21 +120,19 @@ Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name) {
   PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
   PITR_ASSIGN_OR_RETURN(const ManifestHead head, FindSnapshot(session.repo.get(), name));
   const SnapshotId id = head.manifest.id;
-  PITR_ASSIGN_OR_RETURN(const Json flags, ReadSnapshotFlags(session.repo.get()));
-  if (FlagsOf(flags, id).kept) {
-    return Status(Code::kNotReady, "snapshot \"" + name + "\" is kept")
-        .WithHint("Let go of it with pitr_keep_snapshot(" + Quoted(name) + ", false).");
-  }
   for (const OperationSlot& slot : AllOperations()) {
     if (slot.finished_at == 0 && slot.kind != std::string_view(kCompletion)) {
       return Status(Code::kInUse,
                     "operation \"" + std::string(slot.id) + "\" may be reading the snapshot");
     }
   }
-  PITR_RETURN_IF_ERROR(CheckNotNeeded(session, id));
-  // Said before it is done: a replica that is away now will have the manifest when it comes back, and learns from this that it is no loss.
-  PITR_RETURN_IF_ERROR(
-      SetFlag(session.repo.get(), id, "deleted_at", Json(SystemClock().Now().micros)));
+  const Timestamp now = SystemClock().Now();
+  PITR_RETURN_IF_ERROR(CheckNotNeeded(session, id, now));
+  std::vector<SnapshotId> gone = {id};
+  Status stays;
+  PITR_RETURN_IF_ERROR(MarkDeleted(session.repo.get(), &gone, now, &stays));
+  if (gone.empty()) return stays;
+  PITR_RETURN_IF_ERROR(CheckStillMarked(session.repo.get(), id));
   PITR_ASSIGN_OR_RETURN(const std::uint64_t freed, RemoveSnapshot(session.repo.get(), id));
   PITR_RETURN_IF_ERROR(
       AuditDone(session.repo.get(), session.self().name, "pitr_delete_snapshot", Quoted(name)));

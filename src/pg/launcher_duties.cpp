@@ -11,6 +11,7 @@
 #include "core/repo/collect.h"
 #include "core/repo/intent.h"
 #include "core/repo/manifest.h"
+#include "core/repo/pins.h"
 #include "core/repo/records.h"
 #include "core/work/tablespaces.h"
 #include "pg/boundary.h"
@@ -22,6 +23,7 @@
 #include "pg/interrupts.h"
 #include "pg/log.h"
 #include "pg/operation.h"
+#include "pg/pin_keeper.h"
 #include "pg/replay_bound.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
@@ -38,6 +40,7 @@ namespace pitr::pg {
 namespace {
 
 constexpr std::int64_t kSecond = 1000000;
+constexpr std::int64_t kGivenUpMicros = 7 * 86400 * kSecond;
 constinit std::int64_t next_snapshot_try = 0, next_sweep = 0;
 constinit CollectState* collect_state = nullptr;  // of the repository that LauncherStartup saw
 
@@ -82,13 +85,19 @@ bool HasLostDirectory(const Branch& branch) {
   return branch.directory && branch.kind == BranchKind::kUndo && !PathExists(*branch.directory);
 }
 
+// A line that this server was building, or that whoever builds it elsewhere has left for so long that it is given up.
+bool IsGivenUp(const Branch& branch, const Identity& identity, Timestamp now) {
+  return branch.state == "creating" && (branch.builder == identity.branch_id ||
+                                        branch.created_at.micros < now.micros - kGivenUpMicros);
+}
+
 // Lines whose build nobody finishes, directories that are gone. Only of what `branches` held before it was clear that no operation
 // runs: by now the next one may have begun.
-Status SweepBranches(Repository* repo, const BranchSet& branches) {
+Status SweepBranches(Repository* repo, const BranchSet& branches, const Identity& identity) {
   std::set<BranchId> unfinished;
   bool has_lost = false;
   for (const Branch& branch : branches.branches) {
-    if (branch.state == "creating") unfinished.insert(branch.id);
+    if (IsGivenUp(branch, identity, SystemClock().Now())) unfinished.insert(branch.id);
     has_lost = has_lost || HasLostDirectory(branch);
   }
   if (unfinished.empty() && !has_lost) return Status::Ok();
@@ -115,7 +124,7 @@ bool IsRecentLog(const std::string& name, const std::string& path, Timestamp now
 }
 
 // Directories that no branch owns and no operation builds; undo directories whose time is over.
-Status SweepDirectories(Repository* repo, const BranchSet& branches) {
+Status SweepDirectories(Repository* repo, const BranchSet& branches, const Identity& identity) {
   PITR_ASSIGN_OR_RETURN(const std::string directory, BranchDirectory());
   Result<std::vector<std::string>> names = ListDirectory(directory);
   if (!names.ok() || !IsOurBranchDirectory(directory)) return Status::Ok();
@@ -138,8 +147,9 @@ Status SweepDirectories(Repository* repo, const BranchSet& branches) {
     if ((!orphan && !expired && !is_guard && !is_gone) || IsRecentLog(name, path, now)) continue;
     StopOrphan(path);
     PITR_RETURN_IF_ERROR(is_guard ? RemoveTree(path) : RemoveDataDirectory(path, data));
+    if (branch != nullptr) PITR_RETURN_IF_ERROR(UnpinBranch(repo, branch->id));
   }
-  return SweepBranches(repo, branches);
+  return SweepBranches(repo, branches, identity);
 }
 
 // A test need not wait that long.
@@ -207,6 +217,7 @@ Status LauncherStartup(Repository* repo, const Identity& identity) {
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
   next_snapshot_try = next_sweep = 0;
   ForgetReplayBound();
+  ForgetPins();
   delete collect_state;
   collect_state = new CollectState;
   return CloseDangling(repo, branches, identity);
@@ -228,7 +239,8 @@ Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* siz
   if (now >= next_sweep) {
     next_sweep = now + SecondsOf("PITR_SWEEP_SECONDS", 30) * kSecond;
     PITR_RETURN_IF_ERROR(CloseDangling(repo, branches, identity));
-    PITR_RETURN_IF_ERROR(SweepDirectories(repo, branches));
+    PITR_RETURN_IF_ERROR(SweepDirectories(repo, branches, identity));
+    PITR_RETURN_IF_ERROR(KeepPins(repo, branches, identity));
     PITR_RETURN_IF_ERROR(SweepRepository(repo));
   }
   return TakeFirstSnapshot(repo, branches, identity);

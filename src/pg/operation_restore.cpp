@@ -3,6 +3,7 @@
 #include "core/base/file.h"
 #include "core/plan/prepared.h"
 #include "core/repo/branches.h"
+#include "core/repo/pins.h"
 #include "core/repo/records.h"
 #include "core/work/tablespaces.h"
 #include "pg/boundary.h"
@@ -101,6 +102,7 @@ Status AddLine(Repository* repo, const Branch& self, const RestorePlan& plan, co
   line.fork_timeline = plan.timeline;
   if (plan.last_commit) line.fork_time = plan.last_commit->event.time;
   line.state = "creating";
+  line.builder = self.id;
   line.created_at = line.updated_at = SystemClock().Now();
   line.created_by = role;
   return UpdateBranches(repo, [&](BranchSet* set) {
@@ -117,6 +119,15 @@ void DropLine(Repository* repo, const BranchId& id) {
     return Status::Ok();
   });
   if (!dropped.ok()) LogStatus(WARNING, "could not remove a branch that was not built", dropped);
+  const Status unpinned = UnpinBranch(repo, id);
+  if (!unpinned.ok()) LogStatus(WARNING, "could not let go of a snapshot", unpinned);
+}
+
+// Servers elsewhere delete snapshots too, and know nothing of this directory. The launcher renews the pin and lets go of it.
+Status PinForLoading(Repository* repo, const RestorePlan& plan, const BranchId& id,
+                     const std::string& directory) {
+  if (!CheckDemandLoading().ok()) return Status::Ok();
+  return PinSnapshot(repo, NewPin(plan.snapshot, id, directory, SystemClock().Now()));
 }
 
 Json AnswerRow(const OperationContext& context, const std::string& branch, const BranchId& id,
@@ -257,7 +268,10 @@ Result<Json> RunRestore(const OperationContext& context) {
   const std::string directory = JoinPath(branch_directory, id);
   PITR_FAULT("build.before_line");
   PITR_RETURN_IF_ERROR(AddLine(context.repo, *self, plan, id, request.role_name));
-  Result<Json> result = BuildAndExchange(context, request, branches, *self, plan, directory, id);
+  Status pinned = PinForLoading(context.repo, plan, id, directory);
+  Result<Json> result =
+      pinned.ok() ? BuildAndExchange(context, request, branches, *self, plan, directory, id)
+                  : Result<Json>(std::move(pinned));
   // Only failures come back here.
   const Status removed = RemoveDataDirectory(directory, DataDirectory());
   if (!removed.ok()) LogStatus(WARNING, "could not remove the replacement directory", removed);

@@ -10,9 +10,9 @@
 #include "core/plan/line_history.h"
 #include "core/plan/snapshots_on_line.h"
 #include "core/plan/thinning.h"
-#include "core/repo/catalogue.h"
 #include "core/repo/layout.h"
 #include "core/repo/manifest.h"
+#include "core/repo/pins.h"
 #include "core/repo/records.h"
 #include "pg/branch_rows.h"
 #include "pg/demand.h"
@@ -33,7 +33,6 @@ constexpr std::uint64_t kAssumedRate = 32 * kMiB;
 // A restore that replayed less measures how long a server takes to start.
 constexpr std::uint64_t kLeastMeasured = 32 * kMiB;
 constexpr std::size_t kRecords = 200;
-constexpr std::int64_t kRememberDeleted = 7LL * 86400 * kSecond;
 
 // Of the launcher alone.
 constinit std::uint64_t last_start = 0;   // start LSN of the newest snapshot, as far as is known
@@ -117,27 +116,6 @@ Status StartIncrement(const Branch& branch, std::int64_t now) {
   return started.code() == Code::kLockTimeout ? Status::Ok() : started;
 }
 
-// Said before it is done, for replicas that are away now. Takes out of `gone` what somebody asked to keep meanwhile.
-Status MarkDeleted(Repository* repo, std::vector<SnapshotId>* gone) {
-  const std::int64_t now = SystemClock().Now().micros;
-  return UpdateDocument(repo, "snapshots", [&](Json* document) {
-    std::erase_if(*gone, [&](const SnapshotId& id) { return FlagsOf(*document, id).kept; });
-    for (const SnapshotId& id : *gone) {
-      (*document)[id]["deleted_at"] = now;
-    }
-    // A replica that was away for longer brings one back, and it goes once more.
-    std::vector<std::string> old;
-    for (const auto& [id, entry] : document->items()) {
-      const auto deleted = entry.is_object() ? JsonOptionalInt(entry, "deleted_at")
-                                             : Result<std::optional<std::int64_t>>(std::nullopt);
-      if (deleted.ok() && *deleted && **deleted < now - kRememberDeleted) old.push_back(id);
-    }
-    for (const std::string& id : old)
-      document->erase(id);
-    return Status::Ok();
-  });
-}
-
 // Directories of undo branches that are not complete read the packs of the snapshot that they were laid out from.
 Result<std::set<SnapshotId>> SnapshotsBeingLoaded(const BranchSet& branches) {
   std::set<SnapshotId> loading;
@@ -203,9 +181,13 @@ Status ThinReplaySnapshots(const OperationContext& context) {
   }
   std::vector<SnapshotId> gone = ThinSnapshots(items);
   if (gone.empty()) return Status::Ok();
-  PITR_RETURN_IF_ERROR(MarkDeleted(context.repo, &gone));
+  // One that a directory elsewhere is loaded from stays until that is complete.
+  PITR_RETURN_IF_ERROR(MarkDeleted(context.repo, &gone, SystemClock().Now(), nullptr));
   for (const SnapshotId& id : gone) {
     PITR_FAULT("snapshot.thin.before_remove");
+    const Status marked = CheckStillMarked(context.repo, id);
+    if (marked.code() == Code::kInUse) continue;
+    PITR_RETURN_IF_ERROR(marked);
     // Its packs are collected by the launcher, as far as nobody else refers to them.
     PITR_RETURN_IF_ERROR(context.repo->store()->Remove(layout::ManifestObject(id)));
   }

@@ -101,6 +101,20 @@ Result<std::uint64_t> CountAbsent(const std::string& directory, const IndexView&
 
 }  // namespace
 
+Result<std::optional<std::string>> SnapshotOfFolder(const std::string& directory) {
+  const std::string path = JoinPath(directory, kIndexFile);
+  const Result<File> file = File::Open(path, O_RDONLY);
+  if (file.status().code() == Code::kNotFound) return std::optional<std::string>();
+  PITR_RETURN_IF_ERROR(file.status());
+  IndexHeader header = {};
+  PITR_ASSIGN_OR_RETURN(const std::size_t got, file->ReadAt(0, &header, sizeof header));
+  if (got != sizeof header || std::memcmp(header.magic, kIndexMagic, sizeof header.magic) != 0) {
+    return Status(Code::kCorrupt, "\"" + path + "\" is no index of missing pages");
+  }
+  return std::optional(
+      std::string(header.snapshot, ::strnlen(header.snapshot, sizeof header.snapshot)));
+}
+
 bool NeedsFetching(const char* directory) noexcept {
   char path[PATH_MAX];
   std::snprintf(path, sizeof path, "%s/%s", directory, kIndexFile);

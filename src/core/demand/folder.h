@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -35,6 +36,9 @@ struct FolderSummary {
 };
 // Not incomplete when there is no folder.
 Result<FolderSummary> ReadFolder(const std::string& directory);
+
+// The snapshot that an incomplete directory was laid out from; of the index's head alone. nullopt when there is no folder.
+Result<std::optional<std::string>> SnapshotOfFolder(const std::string& directory);
 
 // Does the index of this directory name a place that fetch workers open? Damage is for those to find who open it. Allocates nothing.
 bool NeedsFetching(const char* directory) noexcept;

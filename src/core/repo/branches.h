@@ -36,6 +36,8 @@ struct Branch {
   std::optional<Timestamp> last_reset_at, expires_at, deleted_at;
   std::optional<std::int64_t> ttl_seconds;
   std::string state = "running";  // sql-surface.md 4
+  // While "creating": the branch whose server builds it, and drops it if that came to nothing; none for `pitr restore`.
+  std::optional<BranchId> builder;
   std::string created_by;
 };
 

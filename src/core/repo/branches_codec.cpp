@@ -63,6 +63,9 @@ Json EncodeBranch(const Branch& branch) {
   if (branch.ttl_seconds.has_value()) {
     json["ttl_seconds"] = *branch.ttl_seconds;
   }
+  if (branch.builder.has_value()) {
+    json["builder"] = *branch.builder;
+  }
   json["created_by"] = branch.created_by;
   return json;
 }
@@ -136,6 +139,9 @@ Status DecodeOrigin(const Json& json, Branch* branch) {
     PITR_ASSIGN_OR_RETURN(branch->fork_timeline, RequiredU32(json, "fork_timeline"));
   }
   PITR_ASSIGN_OR_RETURN(branch->fork_time, OptionalTime(json, "fork_time"));
+  if (json.contains("builder")) {
+    PITR_ASSIGN_OR_RETURN(branch->builder, RequiredId(json, "builder"));
+  }
   return Status::Ok();
 }
 
