@@ -344,6 +344,8 @@ Status Build::Run() {
   return cancel_.IsCancelled() ? Status(Code::kCancelled, "cancelled") : Status::Ok();
 }
 
+}  // namespace
+
 void RemoveBuilt(const BuildRequest& request, BuildClient* client) {
   const auto note = [client](const Status& removed) {
     if (!removed.ok()) {
@@ -357,8 +359,6 @@ void RemoveBuilt(const BuildRequest& request, BuildClient* client) {
   }
   RemoveSocketDirectory(request.socket_directory);
 }
-
-}  // namespace
 
 Result<BuildResult> BuildReplacement(const BuildRequest& request, BuildClient* client,
                                      const CancelToken& cancel) {

@@ -75,6 +75,9 @@ class BuildClient {
 Result<BuildResult> BuildReplacement(const BuildRequest& request, BuildClient* client,
                                      const CancelToken& cancel);
 
+// What a build has made, for a caller that cannot use it after all.
+void RemoveBuilt(const BuildRequest& request, BuildClient* client);
+
 // Passes on everything but phases, which the job names itself.
 class OnePhase final : public Progress {
  public:

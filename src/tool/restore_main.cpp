@@ -8,10 +8,13 @@
 #include <cstdlib>
 
 #include "core/base/file.h"
+#include "core/demand/folder.h"
 #include "core/repo/identity.h"
+#include "core/repo/pins.h"
 #include "tool/build.h"
 #include "tool/command_line.h"
 #include "tool/commands.h"
+#include "tool/demand_settings.h"
 #include "tool/exit_codes.h"
 #include "tool/programs.h"
 #include "tool/restore_target.h"
@@ -28,19 +31,10 @@ constexpr std::uint64_t kReadAhead = 128ULL << 20;  // default of pitr.wal_read_
 constexpr std::uint64_t kRestoredWalCap = 8ULL << 30;
 
 const std::vector<OptionSpec> kOptions = {
-    {"repository"},
-    {"encryption-key-file"},
-    {"directory"},
-    {"branch"},
-    {"target"},
-    {"target-time"},
-    {"target-lsn"},
-    {"name"},
-    {"jobs"},
-    {"bin-directory"},
-    {"tablespace"},
-    {"start", false},
-    {"exclusive", false},
+    {"repository"},   {"encryption-key-file"}, {"directory"},  {"branch"},
+    {"target"},       {"target-time"},         {"target-lsn"}, {"name"},
+    {"jobs"},         {"bin-directory"},       {"tablespace"}, {"demand-load", false},
+    {"start", false}, {"exclusive", false},
 };
 
 class TerminalClient final : public BuildClient {
@@ -158,6 +152,11 @@ Status FillBuild(const Repository& repo, const Options& options, Restore* restor
   PITR_ASSIGN_OR_RETURN(const std::int64_t jobs, options.NumberOr("jobs", 2, 1, 64));
   build.workers = static_cast<int>(jobs);
   build.read_ahead_bytes = kReadAhead;
+  if (options.Has("demand-load")) {
+    PITR_RETURN_IF_ERROR(CheckCanLoadLater(build.bin_directory));
+    build.demand_library = kLibraryName;
+    build.fetch_workers = kFetchWorkers;
+  }
   PITR_ASSIGN_OR_RETURN(build.tablespaces, ParseTablespaces(options.TextOr("tablespace", "")));
   char sockets[] = "/tmp/pitr-XXXXXX";
   if (::mkdtemp(sockets) == nullptr) {
@@ -199,13 +198,31 @@ Status SetState(Repository* repo, const Restore& restore, const std::string& sta
   });
 }
 
+// The line with which the restore comes into the catalogue, and what keeps its snapshot there while it reads.
+Status Announce(Repository* repo, const Restore& restore) {
+  PITR_RETURN_IF_ERROR(UpdateBranches(repo, [&](BranchSet* set) {
+    if (set->FindId(restore.line.id) != nullptr) {
+      return Status::Ok();  // written in a round that seemed lost
+    }
+    if (set->IsNameTaken(restore.line.name)) {
+      return Status(Code::kAlreadyExists, "branch \"" + restore.line.name + "\" exists already");
+    }
+    set->Add(restore.line);
+    return Status::Ok();
+  }));
+  return PinSnapshot(
+      repo, NewPin(restore.plan.snapshot, restore.line.id, restore.directory, SystemClock().Now()));
+}
+
 void DropLine(Repository* repo, const Restore& restore) {
-  const Status dropped = UpdateBranches(repo, [&](BranchSet* set) {
+  Status dropped = UpdateBranches(repo, [&](BranchSet* set) {
     std::erase_if(set->branches, [&](const Branch& each) { return each.id == restore.line.id; });
     std::erase_if(set->name_spans,
                   [&](const NameSpan& span) { return span.id == restore.line.id; });
     return Status::Ok();
   });
+  // A pin of a line that is not there is void already.
+  if (dropped.ok()) dropped = UnpinBranch(repo, restore.line.id);
   if (!dropped.ok()) {
     std::fprintf(stderr, "pitr restore: branch \"%s\" stays in the catalogue: %s\n",
                  restore.line.name.c_str(), dropped.ToString().c_str());
@@ -229,6 +246,24 @@ Result<Restore> PlanAll(Repository* repo, const Options& options) {
   return restore;
 }
 
+// After the build: the configuration, and what the catalogue says. Is the directory incomplete?
+Result<bool> Settle(Repository* repo, const Restore& restore) {
+  PITR_RETURN_IF_ERROR(WriteMissingConfiguration(restore));
+  PITR_ASSIGN_OR_RETURN(const std::optional<std::string> snapshot,
+                        demand::SnapshotOfFolder(restore.directory));
+  if (snapshot) {
+    PITR_RETURN_IF_ERROR(WriteDemandSettings(restore.build.bin_directory, restore.directory,
+                                             restore.repository, restore.line.root.server_major));
+    // Once more: the time that it holds begins now.
+    PITR_RETURN_IF_ERROR(PinSnapshot(
+        repo, NewPin(*snapshot, restore.line.id, restore.directory, SystemClock().Now())));
+  } else {
+    PITR_RETURN_IF_ERROR(UnpinBranch(repo, restore.line.id));
+  }
+  PITR_RETURN_IF_ERROR(SetState(repo, restore, "stopped"));
+  return snapshot.has_value();
+}
+
 void Report(const Restore& restore, const BuildResult& built) {
   std::printf("restored branch \"%s\" at %s", restore.plan.line_name.c_str(),
               restore.plan.record_end.ToString().c_str());
@@ -237,6 +272,10 @@ void Report(const Restore& restore, const BuildResult& built) {
   }
   std::printf("\nbranch: %s (%s), timeline %u\ndirectory: %s\n", restore.line.name.c_str(),
               restore.line.id.c_str(), built.timeline, restore.directory.c_str());
+  if (built.incomplete_bytes > 0) {
+    std::printf("incomplete: %llu bytes are loaded by the server that starts on it\n",
+                static_cast<unsigned long long>(built.incomplete_bytes));
+  }
   for (const std::string& gid : built.prepared_transactions) {
     std::printf("prepared transaction, holds its locks: %s\n", gid.c_str());
   }
@@ -249,26 +288,26 @@ Status RunRestore(const Options& options) {
   PITR_ASSIGN_OR_RETURN(const RepositoryAccess access, AccessOfOptions(options));
   PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(access, false));
   PITR_ASSIGN_OR_RETURN(const Restore restore, PlanAll(repo.get(), options));
-  PITR_RETURN_IF_ERROR(UpdateBranches(repo.get(), [&](BranchSet* set) {
-    if (set->FindId(restore.line.id) != nullptr) {
-      return Status::Ok();  // written in a round that seemed lost
-    }
-    if (set->IsNameTaken(restore.line.name)) {
-      return Status(Code::kAlreadyExists, "branch \"" + restore.line.name + "\" exists already");
-    }
-    set->Add(restore.line);
-    return Status::Ok();
-  }));
+  const Status announced = Announce(repo.get(), restore);
+  if (!announced.ok()) {
+    DropLine(repo.get(), restore);
+    return announced;
+  }
   TerminalClient client;
   const Result<BuildResult> built = BuildReplacement(restore.build, &client, CancelOfProcess());
   if (!built.ok()) {
     DropLine(repo.get(), restore);
     return built.status();
   }
-  PITR_RETURN_IF_ERROR(WriteMissingConfiguration(restore));
-  PITR_RETURN_IF_ERROR(SetState(repo.get(), restore, "stopped"));
+  const Result<bool> is_incomplete = Settle(repo.get(), restore);
+  if (!is_incomplete.ok()) {
+    RemoveBuilt(restore.build, &client);
+    DropLine(repo.get(), restore);
+    return is_incomplete.status();
+  }
   Report(restore, *built);
-  const RestoredServer server = {restore.build.bin_directory, restore.directory, restore.line.name};
+  const RestoredServer server = {restore.build.bin_directory, restore.directory, restore.line.name,
+                                 *is_incomplete};
   if (options.Has("start")) {
     PITR_RETURN_IF_ERROR(StartRestored(server));
     PITR_RETURN_IF_ERROR(SetState(repo.get(), restore, "running"));

@@ -4,13 +4,14 @@
 
 #include "core/base/ascii.h"
 #include "core/base/file.h"
+#include "tool/demand_settings.h"
 #include "tool/programs.h"
 
 namespace pitr::tool {
 
 namespace {
 
-constexpr std::string_view kLibrary = "pitr_ext";
+constexpr std::string_view kLibrary = kLibraryName;
 constexpr std::uint64_t kMaxPidFile = 4096;
 
 std::string Bare(std::string_view item) {
@@ -21,18 +22,9 @@ std::string Bare(std::string_view item) {
   return std::string(item);
 }
 
-bool IsInstalled(const RestoredServer& server) {
-  const Result<std::string> told =
-      OutputOf({JoinPath(server.bin_directory, "pg_config"), "--pkglibdir"});
-  const std::string folder = told.ok() && !told->empty()
-                                 ? std::string(Trimmed(*told))
-                                 : JoinPath(DirectoryName(server.bin_directory), "lib");
-  return PathExists(JoinPath(folder, std::string(kLibrary) + ".so"));
-}
-
 // What the server's configuration preloads without us, where it would preload us and cannot.
 std::optional<std::string> LibrariesToLeave(const RestoredServer& server) {
-  if (IsInstalled(server)) {
+  if (IsLibraryInstalled(server.bin_directory)) {
     return std::nullopt;
   }
   const Result<std::string> libraries =
@@ -103,8 +95,8 @@ Status StartRestored(const RestoredServer& server) {
                      : Status(Code::kNotReady, "the restored server does not start")
                            .WithDetail("Its log is \"" + log + "\".")
                            .WithHint(
-                               "The directory is whole: mend what the log says and start it "
-                               "with pg_ctl.");
+                               "The directory is as it should be: mend what the log says and "
+                               "start it with pg_ctl.");
 }
 
 std::vector<std::string> NextSteps(const RestoredServer& server, bool is_started) {
@@ -119,6 +111,11 @@ std::vector<std::string> NextSteps(const RestoredServer& server, bool is_started
   }
   if (!is_started) {
     steps.push_back("start the server: " + pg_ctl + " start -D " + server.directory);
+  }
+  if (server.is_incomplete) {
+    steps.push_back(
+        "keep the repository within reach until SELECT * FROM pitr_complete_branch() says done: "
+        "what is missing is loaded from it");
   }
   steps.push_back("look whether it is what you want" +
                   (is_started ? ": " + ConnectCommand(server) : std::string()));

@@ -14,6 +14,7 @@ struct RestoredServer {
   std::string bin_directory;  // PostgreSQL's programs
   std::string directory;
   std::string branch;  // the name of the new line
+  bool is_incomplete = false;
 };
 
 // "b" of " a, \"pitr_ext\",b": the list of libraries without ours; nullopt when ours is not in it.

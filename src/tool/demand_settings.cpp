@@ -1,0 +1,87 @@
+#include "tool/demand_settings.h"
+
+#include <cstdint>
+#include <optional>
+
+#include "core/base/ascii.h"
+#include "core/base/fault.h"
+#include "core/base/file.h"
+#include "tool/programs.h"
+#include "tool/restored_server.h"
+#include "tool/staging_config.h"
+
+namespace pitr::tool {
+
+namespace {
+
+constexpr std::uint64_t kMaxConfiguration = 1ULL << 20;
+
+// What the server would run with, or nothing where its configuration cannot be read.
+class Configuration {
+ public:
+  Configuration(const std::string& bin_directory, const std::string& directory)
+      : command_{JoinPath(bin_directory, "postgres"), "-D", directory, "-C"} {}
+
+  std::string Value(const std::string& name) const {
+    std::vector<std::string> command = command_;
+    command.push_back(name);
+    const Result<std::string> value = OutputOf(command);
+    return value.ok() ? std::string(Trimmed(*value)) : std::string();
+  }
+
+ private:
+  std::vector<std::string> command_;
+};
+
+}  // namespace
+
+bool IsLibraryInstalled(const std::string& bin_directory) {
+  const Result<std::string> told = OutputOf({JoinPath(bin_directory, "pg_config"), "--pkglibdir"});
+  const std::string folder = told.ok() && !told->empty()
+                                 ? std::string(Trimmed(*told))
+                                 : JoinPath(DirectoryName(bin_directory), "lib");
+  return PathExists(JoinPath(folder, std::string(kLibraryName) + ".so"));
+}
+
+Status CheckCanLoadLater(const std::string& bin_directory) {
+  if (IsLibraryInstalled(bin_directory)) return Status::Ok();
+  return Status(Code::kNotReady,
+                "--demand-load needs the extension pitr_ext, which is not "
+                "installed for the PostgreSQL in \"" +
+                    bin_directory + "\"")
+      .WithHint("Install it, or restore without --demand-load.");
+}
+
+Status WriteDemandSettings(const std::string& bin_directory, const std::string& directory,
+                           const RepositoryAccess& access, std::uint32_t server_major) {
+  PITR_FAULT("restore.before_settings");
+  const Configuration past(bin_directory, directory);
+  std::vector<Setting> settings;
+  const auto want = [&](const std::string& name, const std::string& value) {
+    if (past.Value(name) != value) settings.emplace_back(name, value);
+  };
+  const std::string libraries = past.Value("shared_preload_libraries");
+  if (!WithoutOurLibrary(libraries)) {
+    settings.emplace_back("shared_preload_libraries",
+                          kLibraryName + (libraries.empty() ? "" : ", " + libraries));
+  }
+  // What is missing is read from where the restore was told, and from there it is completed.
+  want("pitr.repository", access.address);
+  want("pitr.encryption_key_file", access.keys.file);
+  want("pitr.encryption_key_command", access.keys.command);
+  want("fsync", "on");
+  if (server_major >= 18 && past.Value("io_method") == "io_uring") {
+    settings.emplace_back("io_method", "worker");
+  }
+  const std::string path = JoinPath(directory, "postgresql.auto.conf");
+  Result<std::string> text = ReadTextFile(path, kMaxConfiguration);
+  if (!text.ok() && text.status().code() != Code::kNotFound) return text.status();
+  std::string changed = text.ok() ? *text : std::string();
+  if (!changed.empty() && changed.back() != '\n') changed += '\n';
+  for (const auto& [name, value] : settings) {
+    changed += ConfigLine(name, value);
+  }
+  return WriteFileDurably(path, AsBytes(changed));
+}
+
+}  // namespace pitr::tool
