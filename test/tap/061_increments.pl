@@ -89,6 +89,12 @@ my %steps = (
 	unlogged => sub { sql('CREATE UNLOGGED TABLE u' . ++$names . ' AS SELECT g AS id FROM generate_series(1, 3000) g') },
 	logged => sub { fill('l' . ++$names, 'UNLOGGED'); sql("ALTER TABLE l$names SET LOGGED") },
 	tablespace => sub { sql('ALTER TABLE ' . table() . ' SET TABLESPACE ' . (rand() < 0.5 ? 'aside' : 'pg_default')) },
+	tablespace_in_place => sub
+	{
+		my $name = 'in_place' . ++$names;
+		sql("SET allow_in_place_tablespaces = on; CREATE TABLESPACE $name LOCATION ''");
+		sql("CREATE TABLE in_$name TABLESPACE $name AS SELECT g AS id FROM generate_series(1, 2000) g");
+	},
 	large_object => sub { sql("SELECT lo_from_bytea(0, repeat('large', 20000)::bytea)") },
 	database => sub
 	{
