@@ -323,7 +323,7 @@ fsync = off
 CONF
 	$repository = repository_of($node);
 	$has_amcheck = sql("SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck'");
-	return if $options{switches};    # a restore in place takes no tablespaces
+	return if $options{switches};    # a standby on the same machine would need places of its own for them
 	sql("CREATE TABLESPACE aside LOCATION '" . PostgreSQL::Test::Utils::tempdir() . "'");
 	$tablespace = sql("SELECT oid FROM pg_tablespace WHERE spcname = 'aside'");
 	return;
