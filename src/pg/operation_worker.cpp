@@ -13,6 +13,7 @@
 #include "pg/operation.h"
 #include "pg/operation_kinds.h"
 #include "pg/shmem.h"
+#include "pg/version.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
@@ -115,7 +116,7 @@ static void TakeMemberNote(const Json& note) {
 
 // What settings say now, for a child that heeds it while it works; the first time when there is a limit at all.
 static Status SendLimits(Child* child, int* told_rate) {
-  Call([] { HandleMainLoopInterrupts(); });
+  Call([] { PITR_MAIN_LOOP_INTERRUPTS(); });
   if (SnapshotReadRateSetting() == *told_rate) return Status::Ok();
   *told_rate = SnapshotReadRateSetting();
   Json line;

@@ -57,6 +57,13 @@ inline constexpr int kServerMajor = PG_VERSION_NUM / 10000;
 #define PITR_XID_COUNTERS ShmemVariableCache
 #endif
 
+// 18 renamed what every auxiliary process does between two rounds.
+#if PG_VERSION_NUM >= 180000
+#define PITR_MAIN_LOOP_INTERRUPTS ProcessMainLoopInterrupts
+#else
+#define PITR_MAIN_LOOP_INTERRUPTS HandleMainLoopInterrupts
+#endif
+
 // 19 renamed CHECKPOINT_IMMEDIATE (18.6 still has it).
 #if PG_VERSION_NUM >= 190000
 #define PITR_CHECKPOINT_FAST CHECKPOINT_FAST
