@@ -152,6 +152,10 @@ Status FillBuild(const Repository& repo, const Options& options, Restore* restor
   PITR_ASSIGN_OR_RETURN(const std::int64_t jobs, options.NumberOr("jobs", 2, 1, 64));
   build.workers = static_cast<int>(jobs);
   build.read_ahead_bytes = kReadAhead;
+  // A server that still uses the tablespaces of the past may run on this machine.
+  if (IsLibraryInstalled(build.bin_directory)) {
+    build.library = kLibraryName;
+  }
   if (options.Has("demand-load")) {
     PITR_RETURN_IF_ERROR(CheckCanLoadLater(build.bin_directory));
     build.demand_library = kLibraryName;
