@@ -37,4 +37,9 @@ bool IsOurBranchDirectory(const std::string& directory) {
   return mark.ok() && *mark == MarkText();
 }
 
+bool IsOurDirectory(const Branch& branch) {
+  return branch.directory && BaseName(*branch.directory) == branch.id &&
+         IsOurBranchDirectory(DirectoryName(*branch.directory));
+}
+
 }  // namespace pitr::pg

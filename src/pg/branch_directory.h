@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/base/result.h"
+#include "core/repo/branches.h"
 
 namespace pitr::pg {
 
@@ -12,5 +13,8 @@ namespace pitr::pg {
 Status ClaimBranchDirectory(const std::string& directory);
 // The mark is there and names this server. Nothing in a directory that is not ours may be removed.
 bool IsOurBranchDirectory(const std::string& directory);
+// The catalogue's path of this branch's directory lies in a branch directory of this server. Another server's, or one that `pitr restore` made,
+// is somebody else's to remove or to miss.
+bool IsOurDirectory(const Branch& branch);
 
 }  // namespace pitr::pg

@@ -2,6 +2,7 @@
 #include "core/base/file.h"
 #include "core/work/tablespaces.h"
 #include "pg/boundary.h"
+#include "pg/branch_directory.h"
 #include "pg/branch_rows.h"
 #include "pg/operation.h"
 #include "pg/server_facts.h"
@@ -96,8 +97,8 @@ Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name, bool casc
   }));
   RowBuilder rows(fcinfo);
   for (const Branch& branch : deleted) {
-    // The history stays in the repository while other lines descend from it; the directory goes.
-    if (branch.directory && *branch.directory != live) {
+    // The history stays in the repository while other lines descend from it; the directory goes if it is one of this server's.
+    if (IsOurDirectory(branch) && *branch.directory != live) {
       PITR_RETURN_IF_ERROR(RemoveDataDirectory(*branch.directory, live));
     }
     rows.Text(branch.id).Text(branch.name).Time(now).Time(gone).EndRow();

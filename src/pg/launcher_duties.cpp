@@ -82,7 +82,8 @@ void StopOrphan(const std::string& directory) {
 }
 
 bool HasLostDirectory(const Branch& branch) {
-  return branch.directory && branch.kind == BranchKind::kUndo && !PathExists(*branch.directory);
+  return branch.kind == BranchKind::kUndo && IsOurDirectory(branch) &&
+         !PathExists(*branch.directory);
 }
 
 // A line that this server was building, or that whoever builds it elsewhere has left for so long that it is given up.

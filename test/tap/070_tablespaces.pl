@@ -52,7 +52,7 @@ my $plan = plan_of($node, "'$target'::pg_lsn");
 is($plan->{possible}, 't', 'possible') or diag(explain($plan));
 
 # A build that fails, and one that dies, leave nothing where tablespaces are.
-foreach my $fault ('build.done error', 'build.lay_out.frame kill', 'build.create_tablespace error', 'build.promoted kill')
+foreach my $fault ('build.done error', 'build.lay_out.frame kill', 'tablespace.before_create error', 'build.promoted kill')
 {
 	arm_fault("$fault once");
 	my $row = restore($node, "SELECT * FROM pitr_restore_branch('$target'::pg_lsn)");

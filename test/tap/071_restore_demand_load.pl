@@ -153,6 +153,11 @@ like(refusal($new, "SELECT pitr_delete_snapshot('base')")->{text}, qr/directory 
 $main->safe_psql('postgres', "SELECT pitr_delete_branch('$undo')");
 is($new->safe_psql('postgres', "SELECT count(*) FROM pitr_delete_snapshot('base')"), '1', 'deleted when nobody wants it any more');
 
+my $foreign = $new->safe_psql('postgres', 'SELECT name FROM pitr_branches WHERE is_self');
+is($main->safe_psql('postgres', "SELECT name FROM pitr_delete_branch('$foreign', force => true)"), $foreign, "another server's branch is deleted");
+ok(-e $new->data_dir . '/PG_VERSION', 'but not its directory');
+is($new->safe_psql('postgres', 'SELECT 1'), 1, 'where it runs');
+
 $main->stop;
 $new->stop;
 

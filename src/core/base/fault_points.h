@@ -25,7 +25,6 @@ inline constexpr std::string_view kFaultPoints[] = {
     "build.before_line",
     "build.before_second_start",
     "build.before_sync",
-    "build.create_tablespace",
     "build.done",
     "build.lay_out.done",
     "build.lay_out.frame",
@@ -85,6 +84,7 @@ inline constexpr std::string_view kFaultPoints[] = {
     "store.put.after_link",
     "store.put.after_sync",
     "store.put.before_sync",
+    "tablespace.before_create",
 };
 // clang-format on
 

@@ -152,7 +152,7 @@ std::string TablespaceTarget(std::string_view location, const BranchId& branch,
 Status ReplayCreateTablespace(const std::string& directory, std::string_view location,
                               const BranchId& branch, const std::string& oid,
                               std::string_view version_folder) {
-  PITR_FAULT("build.create_tablespace");
+  PITR_FAULT("tablespace.before_create");
   const std::string link = JoinPath(JoinPath(directory, kFolder), oid);
   if (!PathExists(link)) {
     const std::string target = TablespaceTarget(location, branch, oid);
