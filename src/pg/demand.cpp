@@ -126,6 +126,17 @@ void ShowShutdownInMemory() {
   if (is_there) control->state = static_cast<DBState>(demand::ShownState(control->state));
 }
 
+// From 18 on reads are made by a few I/O workers, and one that waits for the repository holds up the reads of everybody (internals 26). Where
+// nobody has chosen their number there are more of them on an incomplete directory. RAISES.
+void SetIoWorkers() {
+#if PG_VERSION_NUM >= 180000
+  static bool is_raised = false;
+  if ((opened != nullptr) == is_raised) return;
+  is_raised = opened != nullptr;
+  SetConfigOption("io_workers", is_raised ? "16" : "3", PGC_POSTMASTER, PGC_S_DYNAMIC_DEFAULT);
+#endif
+}
+
 // pg_backup_start is for programs that read files by themselves, which would find holes (internals 4). A base backup over the
 // replication protocol is complete: the server reads for it.
 void RefuseBackupStart() {
@@ -149,6 +160,7 @@ static void StartDemand() {
   // In the postmaster an ERROR is FATAL.
   if (outcome != Outcome::kOk) Raise(outcome, report);
   ShowShutdownInMemory();
+  SetIoWorkers();
   if (opened != nullptr) on_shmem_exit(ForgetDirectory, 0);
 }
 

@@ -56,6 +56,8 @@ sub restored
 	is($row->{outcome}, 'done', "$what: restored") or diag(explain($row));
 	ok(folder($node), "$what: the directory is incomplete");
 	cmp_ok(incomplete($node), '>', 4 * 1024 * 1024, "$what: most of it is missing");
+	my $io_workers = $node->safe_psql('postgres', "SELECT setting FROM pg_settings WHERE name = 'io_workers'");
+	is($io_workers, 16, "$what: with more I/O workers than by default") if $io_workers ne '';
 	return;
 }
 

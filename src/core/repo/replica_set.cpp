@@ -126,7 +126,9 @@ Result<ReplicaLook> LookAtReplica(ObjectStore* store) {
   if (filling) {
     return ReplicaLook{ReplicaKind::kFilling, *filling};
   }
-  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> parts, store->ListParts(""));
+  PITR_ASSIGN_OR_RETURN(std::vector<std::string> parts, store->ListParts(""));
+  // Whoever makes it tries first what the store can do.
+  std::erase(parts, layout::kProbeFolder);
   if (parts.empty()) {
     return ReplicaLook{};
   }

@@ -81,6 +81,13 @@ TEST_F(ReplicaSetTest, AForeignFolderIsRefused) {
   EXPECT_EQ(Open(false).status().code(), Code::kForeign);
 }
 
+TEST_F(ReplicaSetTest, OneThatSomebodyIsAboutToMakeIsEmpty) {
+  ASSERT_TRUE(MakeDirectories(first_ / "probe").ok());
+  ASSERT_TRUE(WriteFileDurably(first_ / "probe/x", AsBytes("x")).ok());
+  EXPECT_EQ(Open(false).status().code(), Code::kNotReady);
+  EXPECT_TRUE(Open(true).ok());
+}
+
 TEST_F(ReplicaSetTest, AnEmptyOneThatWasARepositoryIsAnError) {
   ASSERT_TRUE(Repository::OpenAddress({first_.path(), {}}, true).ok());
   ledger_.was_member = Entries()[1].place;
