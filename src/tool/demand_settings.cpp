@@ -35,14 +35,6 @@ class Configuration {
 
 }  // namespace
 
-bool IsLibraryInstalled(const std::string& bin_directory) {
-  const Result<std::string> told = OutputOf({JoinPath(bin_directory, "pg_config"), "--pkglibdir"});
-  const std::string folder = told.ok() && !told->empty()
-                                 ? std::string(Trimmed(*told))
-                                 : JoinPath(DirectoryName(bin_directory), "lib");
-  return PathExists(JoinPath(folder, std::string(kLibraryName) + ".so"));
-}
-
 Status CheckCanLoadLater(const std::string& bin_directory) {
   if (IsLibraryInstalled(bin_directory)) return Status::Ok();
   return Status(Code::kNotReady,

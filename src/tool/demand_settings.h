@@ -8,13 +8,9 @@
 
 namespace pitr::tool {
 
-// As a server preloads it.
-inline constexpr char kLibraryName[] = "pitr_ext";
 // Of a server whose configuration says nothing else (default of pitr.fetch_workers).
 inline constexpr int kFetchWorkers = 4;
 
-// Is the library among the modules of the PostgreSQL whose programs are there?
-bool IsLibraryInstalled(const std::string& bin_directory);
 // kNotReady without it: nobody could read the directory that would be made.
 Status CheckCanLoadLater(const std::string& bin_directory);
 

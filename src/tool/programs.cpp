@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "core/base/ascii.h"
 #include "core/base/file.h"
 
 extern char** environ;
@@ -80,6 +81,14 @@ Result<std::string> OwnProgram() {
     return Status::FromErrno(errno, "find our own program");
   }
   return std::string(path, static_cast<std::size_t>(size));
+}
+
+bool IsLibraryInstalled(const std::string& bin_directory) {
+  const Result<std::string> told = OutputOf({JoinPath(bin_directory, "pg_config"), "--pkglibdir"});
+  const std::string folder = told.ok() && !told->empty()
+                                 ? std::string(Trimmed(*told))
+                                 : JoinPath(DirectoryName(bin_directory), "lib");
+  return PathExists(JoinPath(folder, std::string(kLibraryName) + ".so"));
 }
 
 Result<std::string> OutputOf(const std::vector<std::string>& arguments) {

@@ -16,6 +16,10 @@ Result<std::string> OwnProgram();
 Result<std::string> FindBinDirectory(const std::string& wanted, std::uint32_t server_major);
 // The major that a `postgres` says it is; 0 when it cannot be run.
 std::uint32_t MajorOfServer(const std::string& bin_directory);
+// Our library, as a server preloads it.
+inline constexpr char kLibraryName[] = "pitr_ext";
+// Is it among the modules of the PostgreSQL whose programs are there?
+bool IsLibraryInstalled(const std::string& bin_directory);
 // What a program writes to its standard output, at most 64 KiB; kIo when it cannot be run or fails.
 Result<std::string> OutputOf(const std::vector<std::string>& arguments);
 // Runs to its end with our output; its exit status, or kIo.

@@ -390,6 +390,8 @@ sub end_kind
 	note("$kind: increments of $bytes bytes in all wrote $new_bytes; one refers to $stored at most");
 	is(sql("SELECT count(*) FROM pitr_verify() WHERE NOT ok"), 0, "$kind: everything in the repository can be read");
 	# With the shutdown checkpoint shipped both directories stand at the same record.
+	# It is the archiver that ships it; there is none in the first ten seconds after a restore in place.
+	ok(poll_until($node, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'archiver'", 1), "$kind: the server has an archiver");
 	$node->stop;
 	my ($end) = `pg_controldata -D @{[ $node->data_dir ]}` =~ /^Latest checkpoint location:\s*(\S+)/m;
 	my $new = pitr_restore();

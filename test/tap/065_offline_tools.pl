@@ -97,7 +97,7 @@ isnt($?, 0, 'pg_rewind fails');
 like($err, qr/FATAL:.*incomplete.*fsync is off/, 'and says why');
 $source->stop;
 $then = do { $node->start; my $now = contents($node); $node->stop; $now };
-like($then, qr/postgres big 30000\|/, 'which the server has survived');
+like($then, qr/postgres big\|30000\|/, 'which the server has survived');
 
 # A server without the library.
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
