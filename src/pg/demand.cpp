@@ -28,6 +28,7 @@ extern "C" {
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 }
 
