@@ -69,7 +69,7 @@ Result<std::unique_ptr<Repository>> OpenConfiguredRepository() {
   if (create && !repository.ok() && repository.status().code() == Code::kForeign) {
     // Another process of this server may have made it between our look for repository.json and our look for an empty folder.
     Result<std::unique_ptr<Repository>> again = Repository::OpenAddress(access, false);
-    repository = again.ok() ? std::move(again) : std::move(repository);
+    if (again.ok()) repository = std::move(again);
   }
   if (repository.ok()) {
     (*repository)->set_cache_directory(CacheDirectory());
