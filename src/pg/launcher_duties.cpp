@@ -144,7 +144,7 @@ Status SweepDirectories(Repository* repo, const BranchSet& branches, const Ident
         branch != nullptr && branch->directory_expires_at && *branch->directory_expires_at < now;
     const bool orphan = IsBranchId(name) &&
                         (branch == nullptr || branch->state == "creating" || branch->deleted_at);
-    const bool is_gone = name.ends_with(kGoneSuffix);
+    const bool is_gone = name.ends_with(kGoneSuffix) && IsBranchId(WithoutGone(name));
     if ((!orphan && !expired && !is_guard && !is_gone) || IsRecentLog(name, path, now)) continue;
     StopOrphan(path);
     PITR_RETURN_IF_ERROR(is_guard ? RemoveTree(path) : RemoveDataDirectory(path, data));

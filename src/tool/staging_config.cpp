@@ -273,8 +273,8 @@ Result<std::string> RecoveryConfigText(const RecoveryConfig& config,
   AddComparedSettings(config.settings, &settings);
   AddSpeed(config, &settings);
   AddQuiet(config, &settings);
-  // Last in the file, so that they win; the reserved ones do not get that far.
   AddTablespaces(config, &settings);
+  // Last in the file, so that they win; the reserved ones do not get that far.
   PITR_ASSIGN_OR_RETURN(const std::vector<Setting> wanted, ParseSettings(config.recovery_settings));
   for (const Setting& setting : wanted) {
     if (!IsReserved(setting.first)) {

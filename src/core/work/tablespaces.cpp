@@ -88,8 +88,7 @@ void RemoveEmptyTargets(const std::string& location, const BranchId& branch) {
 Status RemoveTablespaces(const std::string& directory, const std::string& live) {
   PITR_ASSIGN_OR_RETURN(const std::vector<TablespaceLink> links, TablespaceLinks(directory));
   PITR_ASSIGN_OR_RETURN(const std::set<std::string> used, UsedByOthers(directory, live));
-  std::string name = BaseName(directory);
-  name.resize(name.size() - (name.ends_with(kGoneSuffix) ? kGoneSuffix.size() : 0));
+  const std::string name(WithoutGone(BaseName(directory)));
   for (const std::string& location : used) {
     if (IsBranchId(name)) {
       RemoveEmptyTargets(location, name);
@@ -115,6 +114,10 @@ Status RemoveTablespaces(const std::string& directory, const std::string& live) 
 }
 
 }  // namespace
+
+std::string_view WithoutGone(std::string_view name) {
+  return name.substr(0, name.size() - (name.ends_with(kGoneSuffix) ? kGoneSuffix.size() : 0));
+}
 
 Result<std::vector<TablespaceLink>> TablespaceLinks(const std::string& directory) {
   const std::string folder = JoinPath(directory, kFolder);
@@ -170,19 +173,19 @@ Status ReplayCreateTablespace(const std::string& directory, std::string_view loc
 }
 
 Status RemoveDataDirectory(const std::string& directory, const std::string& live) {
-  const bool is_gone = directory.ends_with(kGoneSuffix);
-  const std::string gone = is_gone ? directory : directory + std::string(kGoneSuffix);
-  if (!is_gone && PathExists(gone)) {
-    PITR_RETURN_IF_ERROR(RemoveDataDirectory(gone, live));
-  }
-  std::string now = gone;
-  if (!is_gone && ::rename(directory.c_str(), gone.c_str()) != 0) {
-    if (errno == ENOENT) {
-      return Status::Ok();
+  std::string now = directory;
+  // One that `pitr restore` was told to make stands where names are other people's.
+  if (IsBranchId(BaseName(directory))) {
+    now += kGoneSuffix;
+    if (PathExists(now)) {
+      PITR_RETURN_IF_ERROR(RemoveDataDirectory(now, live));
     }
-    now = directory;  // a mount point, or its parent is somebody else's
+    if (::rename(directory.c_str(), now.c_str()) != 0) {
+      return errno == ENOENT ? Status::Ok()
+                             : Status::FromErrno(errno, "rename \"" + directory + "\"");
+    }
+    PITR_RETURN_IF_ERROR(SyncDirectory(DirectoryName(now)));
   }
-  PITR_RETURN_IF_ERROR(SyncDirectory(DirectoryName(now)));
   PITR_RETURN_IF_ERROR(RemoveTablespaces(now, live));
   return RemoveTree(now);
 }

@@ -30,8 +30,10 @@ Status ReplayCreateTablespace(const std::string& directory, std::string_view loc
                               std::string_view version_folder);
 
 // Removes a data directory that nobody uses, and what it has in its tablespaces, unless `live` or another directory beside it has links
-// to the same place. It gets another name first (".gone" behind it): what is half removed is never taken for a data directory. Called again, it goes on.
+// to the same place. One that is called after its branch gets another name first (".gone" behind it): what is half removed is never taken for
+// a data directory. Called again, it goes on.
 Status RemoveDataDirectory(const std::string& directory, const std::string& live);
 inline constexpr std::string_view kGoneSuffix = ".gone";
+std::string_view WithoutGone(std::string_view name);
 
 }  // namespace pitr

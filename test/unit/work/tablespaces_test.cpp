@@ -97,6 +97,14 @@ TEST_F(Tablespaces, OfTheAdministratorsDirectoryOnlyTheClustersFolderGoes) {
   EXPECT_TRUE(PathExists(dir_ / "space/notes"));
 }
 
+TEST_F(Tablespaces, ADirectoryOfAnotherNameIsNotRenamed) {
+  const std::string built = Make("restored");
+  Write(dir_ / "restored.gone/mine");
+  ASSERT_TRUE(RemoveDataDirectory(built, "").ok());
+  EXPECT_FALSE(PathExists(built));
+  EXPECT_TRUE(PathExists(dir_ / "restored.gone/mine"));
+}
+
 TEST_F(Tablespaces, RemovalGoesOnWhereItWasInterrupted) {
   const std::string built = Make("branches/" + std::string(kOther));
   Write(built + "/PG_VERSION");
