@@ -251,6 +251,10 @@ Status CheckNoExchangePending() {
           "seconds.");
 }
 
+void BeginCheckpoint() {
+  Call([] { RequestCheckpoint(PITR_CHECKPOINT_FAST); });
+}
+
 Status PerformExchange(const OperationContext& context, Intent intent, const Json& answer) {
   RunningOperation* operation = context.operation;
   operation->SetPhase("checkpoint");

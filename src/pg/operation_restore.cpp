@@ -225,6 +225,7 @@ Result<Json> BuildAndExchange(const OperationContext& context, const RestoreRequ
   Identity identity = *context.identity;
   identity.branch_id = id;
   PITR_ASSIGN_OR_RETURN(const Json job, BuildJob(context, request, plan, identity, directory));
+  BeginCheckpoint();
   PITR_ASSIGN_OR_RETURN(const Json built, RunChild(context, job, AnswerRoles));
   Intent intent = NewIntent(context, request, self);
   intent.kind = "restore";
@@ -295,6 +296,7 @@ Result<Json> RunUndo(const OperationContext& context) {
       CheckDependants(InTransaction([] { return FindDependants(true); }), {}, request.force));
   PITR_ASSIGN_OR_RETURN(Json job, CommonJob(context, *undo->directory));
   job["kind"] = "prepare";
+  BeginCheckpoint();
   PITR_ASSIGN_OR_RETURN(const Json built, RunChild(context, job, AnswerRoles));
   Intent intent = NewIntent(context, request, *self);
   intent.kind = "undo";

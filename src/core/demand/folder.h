@@ -23,7 +23,8 @@ inline constexpr char kLabelFile[] = "pgsql_tmp_pitr/backup_label";
 inline constexpr char kMarkerFile[] = "backup_label";
 std::string MarkerText(const IndexId& id);
 
-// Everything but inodes and birth times, which are looked up here. DURABLE: folder, index, map, label, and the marker last.
+// Everything but inodes and birth times, which are looked up here. DURABLE: folder, index, map, label and marker. A directory has no
+// pg_control before that, so that none is ever taken for a plain one.
 // REQUIRES: the files are there at their full size.
 Status MakeFolder(const std::string& directory, IndexContent content, std::string_view label);
 

@@ -29,6 +29,8 @@ namespace {
 constexpr std::string_view kControlPath = "global/pg_control";
 // So much of a file goes to the disk at a time, while the rest is still unpacked.
 constexpr std::uint64_t kWriteBackSize = 4U << 20;
+// A hint costs a request to the disk: hundreds of small files are left to the sync.
+constexpr std::uint64_t kLeastWriteBack = 1U << 20;
 
 bool HasContent(const ManifestFile& file) {
   return file.kind == FileKind::kPlain || file.kind == FileKind::kRelation;
@@ -214,7 +216,7 @@ void LayOut::FindPlaces() {
 // Unpacking is work for the processors alone: what is left to the end is a sync that takes seconds, and more than the kernel lets be
 // dirty stops every writer. Only a hint, its errors are for that sync.
 void LayOut::BeginWriteBack(OpenFile* open) {
-  if (open->end > open->begin) {
+  if (open->end - open->begin >= kLeastWriteBack) {
     (void)::sync_file_range(open->handle.fd(), static_cast<off_t>(open->begin),
                             static_cast<off_t>(open->end - open->begin), SYNC_FILE_RANGE_WRITE);
   }
