@@ -1,9 +1,9 @@
 #include "tool/demand_settings.h"
 
 #include <cstdint>
+#include <cstdio>
 #include <optional>
 
-#include "core/base/ascii.h"
 #include "core/base/fault.h"
 #include "core/base/file.h"
 #include "tool/programs.h"
@@ -16,21 +16,27 @@ namespace {
 
 constexpr std::uint64_t kMaxConfiguration = 1ULL << 20;
 
-// What the server would run with, or nothing where its configuration cannot be read.
+// What the server would run with. Where its files cannot be read yet (of another machine, say), what it needs is written all the same.
 class Configuration {
  public:
   Configuration(const std::string& bin_directory, const std::string& directory)
-      : command_{JoinPath(bin_directory, "postgres"), "-D", directory, "-C"} {}
+      : bin_directory_(bin_directory), directory_(directory) {}
 
-  std::string Value(const std::string& name) const {
-    std::vector<std::string> command = command_;
-    command.push_back(name);
-    const Result<std::string> value = OutputOf(command);
-    return value.ok() ? std::string(Trimmed(*value)) : std::string();
+  std::string Value(const std::string& name) {
+    const Result<std::string> value = SettingOf(bin_directory_, directory_, name);
+    if (value.ok()) return *value;
+    if (!has_warned_) {
+      (void)std::fprintf(stderr, "pitr restore: its configuration cannot be read yet: %s\n",
+                         value.status().ToString().c_str());
+    }
+    has_warned_ = true;
+    return std::string();
   }
 
  private:
-  std::vector<std::string> command_;
+  const std::string& bin_directory_;
+  const std::string& directory_;
+  bool has_warned_ = false;
 };
 
 }  // namespace
@@ -47,7 +53,7 @@ Status CheckCanLoadLater(const std::string& bin_directory) {
 Status WriteDemandSettings(const std::string& bin_directory, const std::string& directory,
                            const RepositoryAccess& access, std::uint32_t server_major) {
   PITR_FAULT("restore.before_settings");
-  const Configuration past(bin_directory, directory);
+  Configuration past(bin_directory, directory);
   std::vector<Setting> settings;
   const auto want = [&](const std::string& name, const std::string& value) {
     if (past.Value(name) != value) settings.emplace_back(name, value);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,7 +22,8 @@ namespace {
 
 constexpr std::size_t kMaxOutput = 64U << 10;
 
-Result<int> Spawn(const std::vector<std::string>& arguments, int output) {
+// -1: ours.
+Result<int> Spawn(const std::vector<std::string>& arguments, int output, int errors) {
   std::vector<std::string> copies = arguments;
   std::vector<char*> pointers;
   for (std::string& copy : copies) {
@@ -33,6 +35,9 @@ Result<int> Spawn(const std::vector<std::string>& arguments, int output) {
   if (output >= 0) {
     posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
   }
+  if (errors >= 0) {
+    posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
+  }
   pid_t child = 0;
   const int error = posix_spawn(&child, pointers[0], &actions, nullptr, pointers.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
@@ -40,6 +45,14 @@ Result<int> Spawn(const std::vector<std::string>& arguments, int output) {
     return Status::FromErrno(error, "run \"" + arguments[0] + "\"");
   }
   return child;
+}
+
+// What was written to it, without its last line end.
+std::string TextOf(const File& file) {
+  std::string text(4096, '\0');
+  const Result<std::size_t> size = file.ReadAt(0, text.data(), text.size());
+  text.resize(size.ok() ? *size : 0);
+  return std::string(Trimmed(text));
 }
 
 Result<int> WaitFor(pid_t child, const std::string& program) {
@@ -98,7 +111,8 @@ Result<std::string> OutputOf(const std::vector<std::string>& arguments) {
   }
   const File reader(ends[0]);
   File writer(ends[1]);
-  const Result<int> child = Spawn(arguments, writer.fd());
+  const File errors(memfd_create("errors", MFD_CLOEXEC));
+  const Result<int> child = Spawn(arguments, writer.fd(), errors.fd());
   writer = File();
   PITR_RETURN_IF_ERROR(child.status());
   std::string output;
@@ -112,10 +126,22 @@ Result<std::string> OutputOf(const std::vector<std::string>& arguments) {
   }
   PITR_ASSIGN_OR_RETURN(const int status, WaitFor(*child, arguments[0]));
   if (status != 0) {
-    return Status(Code::kIo,
-                  "\"" + arguments[0] + "\" ended with status " + std::to_string(status));
+    return Status(Code::kIo, "\"" + arguments[0] + "\" ended with status " + std::to_string(status))
+        .WithDetail(TextOf(errors));
   }
   return output;
+}
+
+Result<std::string> SettingOf(const std::string& bin_directory, const std::string& directory,
+                              const std::string& name) {
+  const Result<std::string> value =
+      OutputOf({JoinPath(bin_directory, "postgres"), "-D", directory, "-C", name});
+  if (value.ok()) return std::string(Trimmed(*value));
+  // It asks for a module's setting that no line names, without the module.
+  if (value.status().detail().find("unrecognized configuration parameter") != std::string::npos) {
+    return std::string();
+  }
+  return value.status();
 }
 
 std::uint32_t MajorOfServer(const std::string& bin_directory) {
@@ -155,7 +181,7 @@ Result<std::string> FindBinDirectory(const std::string& wanted, std::uint32_t se
 }
 
 Result<int> RunProgram(const std::vector<std::string>& arguments) {
-  PITR_ASSIGN_OR_RETURN(const int child, Spawn(arguments, -1));
+  PITR_ASSIGN_OR_RETURN(const int child, Spawn(arguments, -1, -1));
   return WaitFor(child, arguments[0]);
 }
 

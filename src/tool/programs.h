@@ -20,8 +20,11 @@ std::uint32_t MajorOfServer(const std::string& bin_directory);
 inline constexpr char kLibraryName[] = "pitr_ext";
 // Is it among the modules of the PostgreSQL whose programs are there?
 bool IsLibraryInstalled(const std::string& bin_directory);
-// What a program writes to its standard output, at most 64 KiB; kIo when it cannot be run or fails.
+// What a program writes to its standard output, at most 64 KiB; kIo when it cannot be run or fails, with its errors as the detail.
 Result<std::string> OutputOf(const std::vector<std::string>& arguments);
+// What a server on that directory would run with, by its configuration files; "" for a setting of a module that they do not name.
+Result<std::string> SettingOf(const std::string& bin_directory, const std::string& directory,
+                              const std::string& name);
 // Runs to its end with our output; its exit status, or kIo.
 Result<int> RunProgram(const std::vector<std::string>& arguments);
 

@@ -28,8 +28,7 @@ std::optional<std::string> LibrariesToLeave(const RestoredServer& server) {
     return std::nullopt;
   }
   const Result<std::string> libraries =
-      OutputOf({JoinPath(server.bin_directory, "postgres"), "-D", server.directory, "-C",
-                "shared_preload_libraries"});
+      SettingOf(server.bin_directory, server.directory, "shared_preload_libraries");
   return libraries.ok() ? WithoutOurLibrary(*libraries) : std::nullopt;
 }
 

@@ -99,6 +99,7 @@ is($refused->{sqlstate}, '55006', 'nor deletes the snapshot that is being read')
 clear_faults();
 ended($run);
 is($run->{status}, 0, 'restored');
+unlike($run->{err}, qr/FATAL|configuration parameter/, 'no word of settings that the configuration does not name');
 like($run->{out}, qr/^incomplete: \d{7,} bytes are loaded by the server that starts on it$/m, 'incomplete');
 like($run->{out}, qr/keep the repository within reach until SELECT \* FROM pitr_complete_branch/, 'it says what that means');
 my $new = $run->{node};
