@@ -109,6 +109,7 @@ class Build {
       : request_(request), client_(client), cancel_(cancel) {}
 
   Status Run();
+  void EndReadAhead() { read_ahead_.reset(); }  // before the directory is removed
   BuildResult result;
 
  private:
@@ -116,6 +117,7 @@ class Build {
   Status ChooseTablespaces();
   Status LayOut();
   Result<WalSource> MakeSource();
+  Status BeginReadAhead();
   Status Recover();
   Status RecoverAndPromote(RecoveringServer* server);
   Status CarryRolesOver(Connection* connection);
@@ -130,6 +132,8 @@ class Build {
   std::unique_ptr<Repository> repo_;
   Manifest manifest_;
   std::vector<SegmentId> segments_;
+  std::optional<WalSource> source_;
+  std::optional<WalPrefetch> read_ahead_;
   std::map<std::string, std::string> tablespaces_;  // oid -> target
   bool is_incomplete_ = false;
   std::int64_t replay_began_ms_ = 0;
@@ -176,9 +180,9 @@ Status Build::LayOut() {
     options.demand_places = DemandPlaces(*repo_, request_);
   }
   OnePhase progress(client_->progress());
+  options.on_tree = [this] { return BeginReadAhead(); };
   PITR_RETURN_IF_ERROR(LayOutDirectory(repo_.get(), manifest_, options, &progress, &cancel_));
   is_incomplete_ = PathExists(JoinPath(request_.directory, demand::kFolder));
-  PITR_RETURN_IF_ERROR(MakeDirectories(StagingFile(request_.directory, "spool")));
   // The identity of the past, if the snapshot had it, is the one of another line.
   return PublishFile(StagingFile(request_.directory, "identity.json"), AsBytes(request_.identity),
                      false);
@@ -205,6 +209,14 @@ Result<WalSource> Build::MakeSource() {
   source.spool = StagingFile(request_.directory, "spool");
   source.durable = false;
   return source;
+}
+
+// WAL comes while files are laid out, and as long as the server asks for it.
+Status Build::BeginReadAhead() {
+  PITR_RETURN_IF_ERROR(MakeDirectories(StagingFile(request_.directory, "spool")));
+  PITR_ASSIGN_OR_RETURN(source_, MakeSource());
+  read_ahead_.emplace(*source_, segments_, request_.read_ahead_bytes);
+  return Status::Ok();
 }
 
 Status Build::RecoverAndPromote(RecoveringServer* server) {
@@ -251,7 +263,7 @@ Status Build::Recover() {
   client_->progress()->Phase("replay");
   client_->progress()->Total(request_.wal_bytes);
   RecoveryRequest recovery;
-  PITR_ASSIGN_OR_RETURN(recovery.source, MakeSource());
+  recovery.source = *source_;
   recovery.directory = request_.directory;
   recovery.bin_directory = request_.bin_directory;
   recovery.record_end = request_.record_end;
@@ -280,8 +292,6 @@ Status Build::Recover() {
 
   PITR_FAULT("build.start_staging");
   std::vector<std::string> ignored;
-  // Declared before the server, so that it is there as long as the server asks for WAL.
-  const WalPrefetch prefetch(recovery.source, segments_, request_.read_ahead_bytes);
   replay_began_ms_ = SystemClock().MonotonicMillis();
   PITR_ASSIGN_OR_RETURN(const auto server, RecoveringServer::Start(recovery, &ignored));
   for (const std::string& name : ignored) {
@@ -332,6 +342,7 @@ Status Build::Run() {
   PITR_ASSIGN_OR_RETURN(FileSystems file_systems, FileSystems::Open(places));
   PITR_RETURN_IF_ERROR(LayOut());
   PITR_RETURN_IF_ERROR(Recover());
+  EndReadAhead();
   PITR_RETURN_IF_ERROR(Configure());
   PITR_FAULT("build.before_sync");
   client_->progress()->Phase("sync");
@@ -376,6 +387,7 @@ Result<BuildResult> BuildReplacement(const BuildRequest& request, BuildClient* c
   Build build(request, client, cancel);
   Status status = build.Run();
   if (!status.ok()) {
+    build.EndReadAhead();
     RemoveBuilt(request, client);
     return status;
   }

@@ -1,5 +1,5 @@
-// Read-ahead for a recovering server: a thread that unpacks the coming segments into the spool, so that replay never waits for
-// decompression. It lives and dies with the process that started the server. Losing it costs time only: wal-get fetches itself.
+// Read-ahead for a recovering server: threads that unpack the coming segments into the spool, so that replay never waits for
+// decompression, nor for a distant store. They live and die with the process that started the server. Losing them costs time only: wal-get fetches itself.
 #pragma once
 
 #include <atomic>
@@ -15,9 +15,9 @@ namespace pitr::tool {
 
 class WalPrefetch {
  public:
-  // `segments` in the order in which recovery wants them; at most `read_ahead_bytes` (but one segment) wait in the spool.
+  // `segments` in the order in which recovery wants them; about `read_ahead_bytes` (but one segment) wait in the spool.
   WalPrefetch(WalSource source, std::vector<SegmentId> segments, std::uint64_t read_ahead_bytes);
-  ~WalPrefetch();  // ends the thread
+  ~WalPrefetch();  // ends the threads
   WalPrefetch(const WalPrefetch&) = delete;
   WalPrefetch& operator=(const WalPrefetch&) = delete;
 
@@ -31,7 +31,8 @@ class WalPrefetch {
   std::vector<SegmentId> segments_;
   std::uint64_t segment_size_, room_;
   std::atomic<bool> stop_{false};
-  std::thread thread_;
+  std::atomic<std::size_t> next_{0};  // of segments_, that nobody has taken
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace pitr::tool

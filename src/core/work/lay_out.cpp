@@ -322,6 +322,9 @@ Status LayOut::RestrictModes() const {
 Status LayOut::Run() {
   PITR_RETURN_IF_ERROR(CheckTablespaces());
   PITR_RETURN_IF_ERROR(MakeTree());
+  if (options_.on_tree) {
+    PITR_RETURN_IF_ERROR(options_.on_tree());
+  }
   PITR_RETURN_IF_ERROR(MakeFiles());
   if (!options_.demand_places.empty()) {
     later_ = FilesToLoadLater(manifest_);

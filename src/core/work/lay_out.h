@@ -2,6 +2,7 @@
 // written; a damaged one is kCorrupt naming pack, frame and both checksums.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ struct LayOutOptions {
   // Demand loading: folders of repositories that hold the packs. Relation files of more than kLeastDemandPages pages become sparse files
   // of their full size, to be loaded later by whoever reads them (demand/directory.h). Empty: everything is laid out.
   std::vector<std::string> demand_places;
+  // Called when the directories are there, before the files are: what else begins in them works beside their making. May be empty.
+  std::function<Status()> on_tree;
 };
 
 // Smaller files are laid out at once: there may be very many of them, and a page of each is read early.
