@@ -73,7 +73,6 @@ Result<Json> BuildJob(const OperationContext& context, const RestoreRequest& req
   job["preload_libraries"] = PreloadLibraries(plan);
   job["library"] = PreloadName();
   if (CheckDemandLoading().ok()) {
-    job["demand_load"]["library"] = PreloadName();
     job["demand_load"]["fetch_workers"] = RegisteredFetchWorkers();
   }
   job["keep_passwords"] = request.keep_passwords;

@@ -176,7 +176,7 @@ Status Build::LayOut() {
   options.directory = request_.directory;
   options.workers = request_.workers;
   options.tablespaces = tablespaces_;
-  if (!request_.demand_library.empty()) {
+  if (request_.demand_load && !request_.library.empty()) {
     options.demand_places = DemandPlaces(*repo_, request_);
   }
   OnePhase progress(client_->progress());
@@ -284,7 +284,7 @@ Status Build::Recover() {
   config.settings = Maximum(request_.settings, manifest_.control);
   config.preload_libraries = request_.preload_libraries;
   config.library = request_.library;
-  config.demand_library = is_incomplete_ ? request_.demand_library : "";
+  config.is_incomplete = is_incomplete_;
   config.has_in_place_tablespaces = HasInPlaceTablespaces(manifest_);
   config.fetch_workers = request_.fetch_workers;
   config.keys = request_.repository.keys;

@@ -37,8 +37,8 @@ struct BuildRequest {
   std::uint64_t read_ahead_bytes = 0;
   std::string recovery_settings, preload_libraries;
   std::string library;  // ours, as servers preload it; empty: it is not known where it is
-  // The same, when it shall load on demand: relation files are loaded when they are read, where the repository allows it. Empty: all is laid out.
-  std::string demand_library;
+  // Relation files are loaded when they are read, where the repository allows it and there is the library; else all is laid out.
+  bool demand_load = false;
   int fetch_workers = 0;  // that server's, for what is no plain folder; 0: it has none
   BranchId branch;        // that the directory will write
   // Targets that were chosen by hand, by OID. The others are refused, or `branch` has its own where the tablespaces were (tablespaces.h).

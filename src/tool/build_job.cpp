@@ -69,7 +69,7 @@ Status ParseMeans(const Json& job, BuildRequest* request) {
   PITR_ASSIGN_OR_RETURN(const auto library, JsonOptionalText(job, "library"));
   request->library = library.value_or("");
   if (const Json* demand = JsonObject(job, "demand_load")) {
-    PITR_ASSIGN_OR_RETURN(request->demand_library, JsonText(*demand, "library"));
+    request->demand_load = true;
     PITR_ASSIGN_OR_RETURN(request->fetch_workers, JsonNumberOr<int>(*demand, "fetch_workers", 0));
   }
   PITR_ASSIGN_OR_RETURN(request->branch, JsonText(job, "branch"));

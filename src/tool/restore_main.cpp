@@ -158,7 +158,7 @@ Status FillBuild(const Repository& repo, const Options& options, Restore* restor
   }
   if (options.Has("demand-load")) {
     PITR_RETURN_IF_ERROR(CheckCanLoadLater(build.bin_directory));
-    build.demand_library = kLibraryName;
+    build.demand_load = true;
     build.fetch_workers = kFetchWorkers;
   }
   PITR_ASSIGN_OR_RETURN(build.tablespaces, ParseTablespaces(options.TextOr("tablespace", "")));

@@ -144,7 +144,7 @@ void AddSpeed(const RecoveryConfig& config, std::vector<Setting>* settings) {
       {
           // The directory is made again when the machine dies; at the end its file systems are synced as a whole (internals 10).
           // Of an incomplete one the map of what has come must follow, and it follows fsync (internals 2).
-          {"fsync", config.demand_library.empty() ? "off" : "on"},
+          {"fsync", config.is_incomplete ? "on" : "off"},
           {"synchronous_commit", "off"},
           // Restartpoints only bound the restored WAL that lies in pg_wal: 8 GiB at most, 8 segments where those are large.
           {"checkpoint_timeout", "1d"},
@@ -155,7 +155,7 @@ void AddSpeed(const RecoveryConfig& config, std::vector<Setting>* settings) {
 }
 
 std::string PreloadList(const RecoveryConfig& config) {
-  const std::string& ours = config.demand_library.empty() ? config.library : config.demand_library;
+  const std::string& ours = config.library;
   if (ours.empty() || config.preload_libraries.find(ours) != std::string::npos) {
     return config.preload_libraries;
   }
@@ -172,7 +172,7 @@ void AddTablespaces(const RecoveryConfig& config, std::vector<Setting>* settings
 
 // What the user's settings must not change under an incomplete directory: last of all.
 void AddDemand(const RecoveryConfig& config, std::vector<Setting>* settings) {
-  if (config.demand_library.empty()) {
+  if (!config.is_incomplete) {
     return;
   }
   settings->push_back({"fsync", "on"});

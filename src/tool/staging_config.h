@@ -31,8 +31,8 @@ struct RecoveryConfig {
   ControlSettings settings;  // at least these (internals 6)
   std::string preload_libraries;
   std::string library;  // ours, which keeps replay away from the live server's tablespaces
-  std::string
-      demand_library;  // ours, when the directory is incomplete: then the server must load pages, and fsync (internals 2c)
+  bool is_incomplete =
+      false;  // the directory: then the server must load pages, by the library, and fsync (internals 2c)
   bool has_in_place_tablespaces = false;  // folders of pg_tblspc
   int fetch_workers = 0;                  // of those, 0: none are needed
   KeySource keys;                         // that they open the repository with
