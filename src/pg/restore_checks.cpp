@@ -202,7 +202,7 @@ Status AddNeed(const std::string& place, std::uint64_t bytes, std::vector<DiskNe
   return Status::Ok();
 }
 
-// Bytes of each tablespace that the snapshot has a link for, by where it was.
+// Bytes, without holes, of each tablespace that the snapshot has a link for, by where it was.
 Result<std::map<std::string, std::uint64_t>> TablespaceBytes(Repository* repo,
                                                              const SnapshotId& snapshot) {
   PITR_ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(repo, snapshot));
@@ -214,7 +214,9 @@ Result<std::map<std::string, std::uint64_t>> TablespaceBytes(Repository* repo,
   for (const ManifestFile& file : manifest.files) {
     if (!file.path.starts_with("pg_tblspc/")) continue;
     const auto found = locations.find(file.path.substr(0, file.path.find('/', 10)));
-    if (found != locations.end()) bytes[found->second] += file.size;
+    if (found == locations.end()) continue;
+    for (const Extent& extent : file.extents)
+      bytes[found->second] += extent.length;
   }
   return bytes;
 }
@@ -231,7 +233,7 @@ Result<std::vector<DiskNeed>> FindDiskNeeds(Repository* repo, const RestorePlan&
   if (!links.empty() && !plan.snapshot.empty()) {
     PITR_ASSIGN_OR_RETURN(aside, TablespaceBytes(repo, plan.snapshot));
   }
-  std::uint64_t inside = plan.database_bytes;
+  std::uint64_t inside = plan.data_bytes;
   for (const auto& [location, bytes] : aside)
     inside -= std::min(inside, bytes);
   std::vector<DiskNeed> needs;

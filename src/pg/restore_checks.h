@@ -27,7 +27,7 @@ struct DiskNeed {
   dev_t device = 0;
   std::uint64_t needed = 0, free = 0;
 };
-// What a replacement takes (its files and the WAL that it replays, and a tenth on top) and what is free, for each file system: that of
+// What a replacement takes (its files without their holes, and the WAL that it replays, and a tenth on top) and what is free, for each file system: that of
 // the branch directory and those of the tablespaces.
 Result<std::vector<DiskNeed>> FindDiskNeeds(Repository* repo, const RestorePlan& plan);
 Status CheckDiskNeeds(const std::vector<DiskNeed>& needs);

@@ -66,6 +66,10 @@ value("UPDATE $_ SET v = v || '.' WHERE ctid >= '(131072,0)'::tid AND id % 7 = 0
 my %then = map { $_ => $row{$_}->() } keys %files;
 my $target = value('SELECT pg_current_wal_insert_lsn()');
 
+# What is not written needs no disk. 64 MB on top of all are for the server itself.
+cmp_ok($snapshot->{database_bytes}, '>', 1 << 30, 'files of more than 1 GB');
+cmp_ok(value("SELECT disk_needed_bytes FROM pitr_plan_restore('$target'::pg_lsn)"), '<', 256 << 20, 'a restore needs no disk for holes');
+
 foreach my $way ('auto', 'off')
 {
 	value("ALTER SYSTEM SET pitr.demand_load = $way");

@@ -89,6 +89,8 @@ class Planner {
     plan_.wal_from_timeline = base_->timeline;
     plan_.wal_bytes = plan_.record_end - plan_.wal_from;
     plan_.database_bytes = base_->database_bytes;
+    // Each frame is of one place, and pages of zeros are in none (work/frame_builder.h).
+    plan_.data_bytes = std::min(base_->database_bytes, found->frames * kFrameSize);
     plan_.settings = base_->control;
     return Status::Ok();
   }

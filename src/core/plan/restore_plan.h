@@ -32,6 +32,8 @@ struct RestorePlan {
   std::uint64_t wal_bytes = 0;  // plain bytes to replay
   std::vector<SegmentId> segments;
   std::uint64_t database_bytes = 0;
+  std::uint64_t data_bytes =
+      0;                     // of these, what can be other than zero, at most: the rest are holes
   ControlSettings settings;  // maximum over snapshot and parameter changes up to the target
   std::vector<std::uint8_t> custom_resource_managers;
   std::vector<TimelineId>

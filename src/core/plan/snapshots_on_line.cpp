@@ -52,7 +52,7 @@ std::vector<LineSnapshot> SnapshotsOn(const LineHistory& line,
   std::vector<LineSnapshot> found;
   for (const ManifestHead& head : snapshots) {
     if (IsOnPath(line, head.manifest)) {
-      found.push_back({&head.manifest, StretchOf(line, head.manifest)});
+      found.push_back({&head.manifest, StretchOf(line, head.manifest), head.frame_count});
     }
   }
   std::stable_sort(found.begin(), found.end(), [](const LineSnapshot& a, const LineSnapshot& b) {

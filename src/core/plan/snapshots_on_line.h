@@ -16,6 +16,7 @@ struct LineSnapshot {
   const Manifest* manifest = nullptr;  // of the list that was given; its head
   // The stretch that holds the WAL from its start to its stop; nullopt when that is not all there (yet).
   std::optional<std::size_t> stretch;
+  std::uint64_t frames = 0;
 };
 
 // By stop LSN, oldest first. On the path: written by one of the line's branches, on the timeline and within the part

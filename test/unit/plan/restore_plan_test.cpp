@@ -434,7 +434,9 @@ TEST_F(RestorePlanTest, SettingsAreTheMaximumUpToTheTarget) {
   make.snapshot_model.control.max_connections = 100;
   make.snapshot_model.control.max_worker_processes = 8;
   make.snapshot_model.control.data_checksum_version = 1;
-  make.snapshot_model.database_bytes = 12345;
+  make.snapshot_model.database_bytes = 1'000'000;
+  make.snapshot_model.packs = {{"sn-20261120T100000-00000001", 1}};
+  make.snapshot_model.frames = {{0, kPackHeadSize, 10, 10, 1, false}};
   main.Snapshot(5);
   wal::ParameterChange change;
   change.wal_level = 1;
@@ -457,7 +459,8 @@ TEST_F(RestorePlanTest, SettingsAreTheMaximumUpToTheTarget) {
   EXPECT_EQ(first.settings.max_worker_processes, 8);
   EXPECT_EQ(first.settings.max_locks_per_transaction, 0);
   EXPECT_EQ(first.settings.data_checksum_version, 1U);
-  EXPECT_EQ(first.database_bytes, 12345U);
+  EXPECT_EQ(first.database_bytes, 1'000'000U);
+  EXPECT_EQ(first.data_bytes, kFrameSize) << "one frame, the rest is holes";
   const RestorePlan second = Planned(make.BareTime(main, two.time));
   EXPECT_EQ(second.settings.max_connections, 300);
   EXPECT_EQ(second.settings.max_locks_per_transaction, 99);
