@@ -3,7 +3,7 @@
 # (a visibility bit that was not cleared shows nowhere else), amcheck, pg_visibility, pg_checksums.
 #
 # PITR_SEED repeats a workload. PITR_SWEEP=full: many rounds, and PostgreSQL's regression suite among them when PITR_REGRESS names it
-# (RegressionSuite.pm). PITR_ROUNDS and PITR_KINDS ("plain checksums") say how many rounds, and of what.
+# (RegressionSuite.pm), and a repository on S3 where there is one. PITR_ROUNDS and PITR_KINDS ("plain checksums") say how many rounds, and of what.
 use strict;
 use warnings FATAL => 'all';
 use FindBin;
@@ -321,7 +321,7 @@ max_wal_size = 64MB
 min_wal_size = 4MB
 fsync = off
 CONF
-	$repository = repository_of($node);
+	$repository = $options{repository} // repository_of($node);
 	$has_amcheck = sql("SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck'");
 	return if $options{switches};    # a standby on the same machine would need places of its own for them
 	sql("CREATE TABLESPACE aside LOCATION '" . PostgreSQL::Test::Utils::tempdir() . "'");
@@ -406,6 +406,12 @@ note('the regression suite is left out: PITR_REGRESS names none') if $sweep && !
 run_kind('plain', rounds => $rounds, conf => "wal_log_hints = off\n");
 run_kind('checksums', rounds => $rounds, initdb => ['--data-checksums']);
 run_kind('hints', rounds => $rounds, conf => "wal_log_hints = on\n") if $sweep;
+if ($sweep && ($ENV{PITR_TEST_S3_ENDPOINT} // '') ne '')
+{
+	s3_shared();
+	my $address = "s3://pitr/tap/increments-$$?endpoint=$ENV{PITR_TEST_S3_ENDPOINT}&credentials_file=$ENV{PITR_TEST_S3_SERVER_CREDENTIALS}";
+	run_kind('s3', rounds => $rounds, repository => $address, conf => "pitr.repository = '$address'\n");
+}
 run_kind('switches', rounds => $ENV{PITR_ROUNDS} // ($sweep ? 20 : 5), switches => 1, conf => "wal_log_hints = on\nfsync = on\npitr.lease_timeout = 10s\nwal_keep_size = 64MB\n");
 
 done_testing();
