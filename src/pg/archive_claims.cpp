@@ -4,13 +4,12 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
-#include <string_view>
 #include <vector>
 
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "core/base/process.h"
 #include "core/types/wal_name.h"
 #include "pg/boundary.h"
 #include "pg/error_map.h"
@@ -29,32 +28,11 @@ namespace {
 
 ArchiveShared& Table() { return GetShared()->archive; }
 
-// Start time of a process in clock ticks, 0 when it is gone: field 22 of /proc/<pid>/stat, behind the name in brackets.
-std::uint64_t StampOf(std::int32_t pid) {
-  const Result<std::string> stat = ReadTextFile("/proc/" + std::to_string(pid) + "/stat", 4096);
-  const std::size_t name_end = stat.ok() ? stat->rfind(')') : std::string::npos;
-  if (name_end == std::string::npos) {
-    return 0;
-  }
-  std::string_view rest = std::string_view(*stat).substr(name_end + 1);
-  // " S ppid …": field 3 comes first, so that field 22 stands behind the twentieth blank.
-  for (int blank = 0; blank < 20; blank++) {
-    const std::size_t at = rest.find(' ');
-    if (at == std::string_view::npos) {
-      return 0;
-    }
-    rest.remove_prefix(at + 1);
-  }
-  std::uint64_t ticks = 0;
-  std::from_chars(rest.data(), rest.data() + rest.size(), ticks);
-  return ticks;
-}
-
 std::uint64_t MyStamp() {
   static std::uint64_t stamp = 0;
   static int stamp_pid = 0;
   if (stamp_pid != MyProcPid) {
-    stamp = StampOf(MyProcPid);
+    stamp = ProcessStart(MyProcPid);
     stamp_pid = MyProcPid;
   }
   return stamp;
@@ -64,7 +42,7 @@ bool IsAlive(std::int32_t pid, std::uint64_t stamp) {
   if (::kill(pid, 0) != 0 && errno == ESRCH) {
     return false;
   }
-  const std::uint64_t now = StampOf(pid);
+  const std::uint64_t now = ProcessStart(pid);
   // Without /proc only the pid is known.
   return now == 0 || stamp == 0 || now == stamp;
 }

@@ -1,6 +1,10 @@
 #include "pg/branch_directory.h"
 
+#include <fcntl.h>
+
 #include "core/base/file.h"
+#include "core/base/process.h"
+#include "core/demand/folder.h"
 #include "pg/server_facts.h"
 
 namespace pitr::pg {
@@ -37,8 +41,22 @@ bool IsOurBranchDirectory(const std::string& directory) {
   return mark.ok() && *mark == MarkText();
 }
 
+std::string OwnDirectoryPlace() {
+  const Result<std::string> data = RealDataDirectory();
+  const Result<std::string> branches = BranchDirectory();
+  demand::FileIdentity folder;
+  if (!data.ok() || !branches.ok() ||
+      demand::LookAtFile(AT_FDCWD, (*branches + "/.").c_str(), &folder) != 0) {
+    return {};
+  }
+  return HostName() + " " + std::to_string(folder.inode) + " " +
+         std::to_string(folder.born_seconds) + "." + std::to_string(folder.born_nanos) + " " +
+         *data;
+}
+
 bool IsOurDirectory(const Branch& branch) {
-  return branch.directory && BaseName(*branch.directory) == branch.id &&
+  return branch.directory && BaseName(*branch.directory) == branch.id && branch.directory_place &&
+         *branch.directory_place == OwnDirectoryPlace() &&
          IsOurBranchDirectory(DirectoryName(*branch.directory));
 }
 

@@ -13,8 +13,10 @@ namespace pitr::pg {
 Status ClaimBranchDirectory(const std::string& directory);
 // The mark is there and names this server. Nothing in a directory that is not ours may be removed.
 bool IsOurBranchDirectory(const std::string& directory);
-// The catalogue's path of this branch's directory lies in a branch directory of this server. Another server's, or one that `pitr restore` made,
-// is somebody else's to remove or to miss.
+// Branch::directory_place of what this server puts into its branch directory; empty when that cannot be looked at.
+std::string OwnDirectoryPlace();
+// This server put the directory of that branch where it is. Another server's, be it that of another machine with the same path, or one that
+// `pitr restore` made, is somebody else's to remove or to miss.
 bool IsOurDirectory(const Branch& branch);
 
 }  // namespace pitr::pg

@@ -13,6 +13,7 @@
 #include "core/work/ship_rest.h"
 #include "core/work/tablespaces.h"
 #include "pg/boundary.h"
+#include "pg/branch_directory.h"
 #include "pg/guc.h"
 #include "pg/interrupts.h"
 #include "pg/launcher_duties.h"
@@ -55,6 +56,7 @@ void RestartCollector() {
 
 // Names, kinds and states change hands; the ids stay with their directories (internals 12).
 Status MoveNames(Repository* repo, const Intent& intent, const std::string& old_directory) {
+  const std::string place = OwnDirectoryPlace();
   return UpdateBranches(repo, [&](BranchSet* set) {
     Branch* incoming = set->FindId(intent.incoming);
     Branch* outgoing = set->FindId(intent.outgoing);
@@ -71,6 +73,7 @@ Status MoveNames(Repository* repo, const Intent& intent, const std::string& old_
     incoming->state = "running";
     incoming->builder.reset();
     incoming->directory = intent.live_directory;
+    incoming->directory_place.reset();
     incoming->directory_expires_at.reset();
     incoming->deleted_at.reset();
     incoming->last_reset_at = incoming->updated_at = now;
@@ -79,6 +82,7 @@ Status MoveNames(Repository* repo, const Intent& intent, const std::string& old_
     outgoing->state = "stopped";
     outgoing->updated_at = now;
     outgoing->directory = old_directory;
+    outgoing->directory_place = place;
     outgoing->directory_expires_at =
         Timestamp{now.micros + intent.undo_directory_seconds * 1000000};
     if (!intent.preserve) outgoing->deleted_at = now;

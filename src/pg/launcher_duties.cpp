@@ -13,6 +13,7 @@
 #include "core/repo/manifest.h"
 #include "core/repo/pins.h"
 #include "core/repo/records.h"
+#include "core/repo/unbuilt.h"
 #include "core/work/tablespaces.h"
 #include "pg/boundary.h"
 #include "pg/branch_directory.h"
@@ -40,7 +41,6 @@ namespace pitr::pg {
 namespace {
 
 constexpr std::int64_t kSecond = 1000000;
-constexpr std::int64_t kGivenUpMicros = 7 * 86400 * kSecond;
 constinit std::int64_t next_snapshot_try = 0, next_sweep = 0;
 constinit CollectState* collect_state = nullptr;  // of the repository that LauncherStartup saw
 
@@ -86,33 +86,28 @@ bool HasLostDirectory(const Branch& branch) {
          !PathExists(*branch.directory);
 }
 
-// A line that this server was building, or that whoever builds it elsewhere has left for so long that it is given up.
-bool IsGivenUp(const Branch& branch, const Identity& identity, Timestamp now) {
-  return branch.state == "creating" && (branch.builder == identity.branch_id ||
-                                        branch.created_at.micros < now.micros - kGivenUpMicros);
+bool IsBuiltHere(const Branch& branch, const Identity& identity) {
+  return branch.state == "creating" && branch.builder == identity.branch_id;
 }
 
-// Lines whose build nobody finishes, directories that are gone. Only of what `branches` held before it was clear that no operation
+// Lines that this server was building, directories that are gone. Only of what `branches` held before it was clear that no operation
 // runs: by now the next one may have begun.
 Status SweepBranches(Repository* repo, const BranchSet& branches, const Identity& identity) {
   std::set<BranchId> unfinished;
   bool has_lost = false;
   for (const Branch& branch : branches.branches) {
-    if (IsGivenUp(branch, identity, SystemClock().Now())) unfinished.insert(branch.id);
+    if (IsBuiltHere(branch, identity)) unfinished.insert(branch.id);
     has_lost = has_lost || HasLostDirectory(branch);
   }
-  if (unfinished.empty() && !has_lost) return Status::Ok();
+  PITR_RETURN_IF_ERROR(DropUnbuilt(repo, unfinished));
+  if (!has_lost) return Status::Ok();
   return UpdateBranches(repo, [&](BranchSet* set) {
     for (Branch& branch : set->branches) {
       if (!HasLostDirectory(branch)) continue;
       branch.directory.reset();
+      branch.directory_place.reset();
       branch.directory_expires_at.reset();
     }
-    std::erase_if(set->branches, [&](const Branch& branch) {
-      return unfinished.contains(branch.id) && branch.state == "creating";
-    });
-    std::erase_if(set->name_spans,
-                  [&](const NameSpan& span) { return set->FindId(span.id) == nullptr; });
     return Status::Ok();
   });
 }
@@ -142,8 +137,9 @@ Status SweepDirectories(Repository* repo, const BranchSet& branches, const Ident
         name.starts_with("op-") || (name.size() == 8 && name.find('.') == std::string::npos);
     const bool expired =
         branch != nullptr && branch->directory_expires_at && *branch->directory_expires_at < now;
+    // A server that was made from this one passes for it; what it is building is its own all the same.
     const bool orphan = IsBranchId(name) &&
-                        (branch == nullptr || branch->state == "creating" || branch->deleted_at);
+                        (branch == nullptr || IsBuiltHere(*branch, identity) || branch->deleted_at);
     const bool is_gone = name.ends_with(kGoneSuffix) && IsBranchId(WithoutGone(name));
     if ((!orphan && !expired && !is_guard && !is_gone) || IsRecentLog(name, path, now)) continue;
     StopOrphan(path);
@@ -241,6 +237,7 @@ Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* siz
     next_sweep = now + SecondsOf("PITR_SWEEP_SECONDS", 30) * kSecond;
     PITR_RETURN_IF_ERROR(CloseDangling(repo, branches, identity));
     PITR_RETURN_IF_ERROR(SweepDirectories(repo, branches, identity));
+    PITR_RETURN_IF_ERROR(DropGivenUp(repo, branches, identity.branch_id, SystemClock().Now()));
     PITR_RETURN_IF_ERROR(KeepPins(repo, branches, identity));
     PITR_RETURN_IF_ERROR(SweepRepository(repo));
   }

@@ -9,6 +9,7 @@
 
 #include "core/base/cancel.h"
 #include "core/base/file.h"
+#include "core/base/process.h"
 #include "core/repo/branches.h"
 #include "core/types/timeline.h"
 #include "pg/archive_report.h"
@@ -37,11 +38,6 @@ constexpr std::int64_t kSleepSliceMs = 50;  // how soon a cancel is seen
 constexpr std::size_t kMaxHistory = 1U << 20;
 
 std::int64_t Now() { return SystemClock().MonotonicMillis(); }
-
-std::string HostName() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "?";
-}
 
 Status Pause(std::int64_t milliseconds) {
   const std::int64_t end = Now() + milliseconds;

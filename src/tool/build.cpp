@@ -20,6 +20,7 @@
 #include "core/work/lay_out.h"
 #include "core/work/tablespaces.h"
 #include "tool/durability.h"
+#include "tool/held.h"
 #include "tool/recovery.h"
 #include "tool/wal_prefetch.h"
 
@@ -371,19 +372,22 @@ void RemoveBuilt(const BuildRequest& request, BuildClient* client) {
   RemoveSocketDirectory(request.socket_directory);
 }
 
-Result<BuildResult> BuildReplacement(const BuildRequest& request, BuildClient* client,
-                                     const CancelToken& cancel) {
-  // Looked at before anything is made: what was there before is never removed.
+Status CheckPlacesAreFree(const BuildRequest& request) {
   for (const auto& [oid, target] : request.tablespaces) {
     const Result<std::vector<std::string>> names = ListDirectory(target);
     if (names.ok() && !names->empty()) {
       return Status(Code::kAlreadyExists, "tablespace directory \"" + target + "\" is not empty");
     }
   }
-  const Result<std::vector<std::string>> names = ListDirectory(request.directory);
-  if (names.ok() ? !names->empty() : PathExists(request.directory)) {
-    return Status(Code::kAlreadyExists, "\"" + request.directory + "\" is not empty");
-  }
+  const Result<bool> is_free = IsFree(request.directory);
+  return is_free.ok() && *is_free
+             ? Status::Ok()
+             : Status(Code::kAlreadyExists, "\"" + request.directory + "\" is not empty");
+}
+
+Result<BuildResult> BuildReplacement(const BuildRequest& request, BuildClient* client,
+                                     const CancelToken& cancel) {
+  PITR_RETURN_IF_ERROR(CheckPlacesAreFree(request));
   Build build(request, client, cancel);
   Status status = build.Run();
   if (!status.ok()) {

@@ -75,6 +75,10 @@ class BuildClient {
 Result<BuildResult> BuildReplacement(const BuildRequest& request, BuildClient* client,
                                      const CancelToken& cancel);
 
+// Nothing is where the directory and its chosen tablespaces shall be, but for what claims it (directory_claim.h): what was there before is never
+// removed. kAlreadyExists.
+Status CheckPlacesAreFree(const BuildRequest& request);
+
 // What a build has made, for a caller that cannot use it after all.
 void RemoveBuilt(const BuildRequest& request, BuildClient* client);
 

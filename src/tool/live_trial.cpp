@@ -120,17 +120,4 @@ Status MakeSocketDirectory(const std::string& directory) {
   return MakeDirectories(directory);
 }
 
-void RemoveSocketDirectory(const std::string& directory) {
-  // Only what servers leave there, and only when it is then empty: the folder was named by somebody else.
-  const Result<std::vector<std::string>> names = ListDirectory(directory);
-  if (names.ok()) {
-    for (const std::string& name : *names) {
-      if (name.compare(0, 9, ".s.PGSQL.") == 0) {
-        (void)RemoveFile(JoinPath(directory, name));
-      }
-    }
-  }
-  (void)::rmdir(directory.c_str());
-}
-
 }  // namespace pitr::tool

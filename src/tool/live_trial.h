@@ -41,6 +41,5 @@ Status TryLiveSettings(const LiveServer& live, const TrialRequest& request,
 Status CheckShutDown(const std::string& directory);
 // The folder for sockets, 0700; refuses a path too long for a socket address.
 Status MakeSocketDirectory(const std::string& directory);
-void RemoveSocketDirectory(const std::string& directory);
 
 }  // namespace pitr::tool

@@ -3,6 +3,7 @@
 #include "core/base/file.h"
 #include "core/work/control_file.h"
 #include "tool/durability.h"
+#include "tool/held.h"
 #include "tool/job.h"
 #include "tool/job_fields.h"
 #include "tool/live_trial.h"

@@ -7,15 +7,20 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "core/base/fault.h"
 #include "core/base/file.h"
+#include "core/base/process.h"
 #include "core/demand/folder.h"
 #include "core/repo/identity.h"
 #include "core/repo/pins.h"
+#include "core/repo/unbuilt.h"
 #include "tool/build.h"
 #include "tool/command_line.h"
 #include "tool/commands.h"
 #include "tool/demand_settings.h"
+#include "tool/directory_claim.h"
 #include "tool/exit_codes.h"
+#include "tool/held.h"
 #include "tool/programs.h"
 #include "tool/restore_target.h"
 #include "tool/restored_server.h"
@@ -56,6 +61,7 @@ struct Restore {
   Branch line;  // the new one
   RestorePlan plan;
   BuildRequest build;
+  SocketDirectory sockets;
 };
 
 Result<std::string> AbsoluteDirectory(const std::string& given) {
@@ -112,6 +118,8 @@ Result<Branch> NewLine(const BranchSet& branches, const Branch& from, const Rest
   }
   line.directory = directory;
   line.state = "creating";
+  const std::string process = OwnProcessMark();
+  if (!process.empty()) line.builder_process = process;
   line.created_at = line.updated_at = SystemClock().Now();
   line.created_by = "pitr restore";
   return line;
@@ -120,7 +128,7 @@ Result<Branch> NewLine(const BranchSet& branches, const Branch& from, const Rest
 Status CheckSpace(const Restore& restore) {
   PITR_ASSIGN_OR_RETURN(const std::uint64_t free, FreeSpace(DirectoryName(restore.directory)));
   const std::uint64_t need =
-      restore.plan.database_bytes + std::min(restore.plan.wal_bytes, kRestoredWalCap);
+      restore.plan.data_bytes + std::min(restore.plan.wal_bytes, kRestoredWalCap);
   if (free < need) {
     return Status(Code::kDiskFull, "needs " + std::to_string(need) + " bytes at \"" +
                                        restore.directory + "\", " + std::to_string(free) +
@@ -162,12 +170,9 @@ Status FillBuild(const Repository& repo, const Options& options, Restore* restor
     build.fetch_workers = kFetchWorkers;
   }
   PITR_ASSIGN_OR_RETURN(build.tablespaces, ParseTablespaces(options.TextOr("tablespace", "")));
-  char sockets[] = "/tmp/pitr-XXXXXX";
-  if (::mkdtemp(sockets) == nullptr) {
-    return Status::FromErrno(errno, "make a directory in \"/tmp\"");
-  }
-  build.socket_directory = sockets;
-  return Status::Ok();
+  PITR_ASSIGN_OR_RETURN(restore->sockets, SocketDirectory::Make());
+  build.socket_directory = restore->sockets.path();
+  return CheckPlacesAreFree(build);
 }
 
 // A server whose configuration lives elsewhere (Debian's) left none in its directory: enough to start and look.
@@ -194,12 +199,28 @@ Status WriteMissingConfiguration(const Restore& restore) {
 
 Status SetState(Repository* repo, const Restore& restore, const std::string& state) {
   return UpdateBranches(repo, [&](BranchSet* set) {
-    if (Branch* line = set->FindId(restore.line.id)) {
-      line->state = state;
-      line->updated_at = SystemClock().Now();
+    Branch* const line = set->FindId(restore.line.id);
+    if (line == nullptr) {
+      return Status(Code::kNotFound, "branch \"" + restore.line.name +
+                                         "\" was taken out of the catalogue meanwhile");
     }
+    line->state = state;
+    line->builder_process.reset();
+    line->updated_at = SystemClock().Now();
     return Status::Ok();
   });
+}
+
+// What processes left that are gone: a half made directory in the place, lines that nobody builds.
+Status TidyUp(Repository* repo, const std::string& directory) {
+  PITR_ASSIGN_OR_RETURN(const std::optional<BranchId> line, RemoveHalfMade(directory));
+  if (line) {
+    std::fprintf(stderr, "removed what a pitr restore that did not end left in \"%s\"\n",
+                 directory.c_str());
+    PITR_RETURN_IF_ERROR(DropUnbuilt(repo, {*line}));
+  }
+  PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
+  return DropGivenUp(repo, branches, BranchId(), SystemClock().Now());
 }
 
 // The line with which the restore comes into the catalogue, and what keeps its snapshot there while it reads.
@@ -214,8 +235,10 @@ Status Announce(Repository* repo, const Restore& restore) {
     set->Add(restore.line);
     return Status::Ok();
   }));
-  return PinSnapshot(
-      repo, NewPin(restore.plan.snapshot, restore.line.id, restore.directory, SystemClock().Now()));
+  PITR_RETURN_IF_ERROR(PinSnapshot(repo, NewPin(restore.plan.snapshot, restore.line.id,
+                                                restore.directory, SystemClock().Now())));
+  PITR_FAULT("restore.announced");
+  return Status::Ok();
 }
 
 void DropLine(Repository* repo, const Restore& restore) {
@@ -238,6 +261,7 @@ Result<Restore> PlanAll(Repository* repo, const Options& options) {
   PITR_ASSIGN_OR_RETURN(restore.repository, AccessOfOptions(options));
   PITR_ASSIGN_OR_RETURN(const std::string given, options.Required("directory"));
   PITR_ASSIGN_OR_RETURN(restore.directory, AbsoluteDirectory(given));
+  PITR_RETURN_IF_ERROR(TidyUp(repo, restore.directory));
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
   PITR_ASSIGN_OR_RETURN(const Branch* from, ChooseBranch(branches, options));
   PITR_ASSIGN_OR_RETURN(const PlanRequest request,
@@ -251,7 +275,7 @@ Result<Restore> PlanAll(Repository* repo, const Options& options) {
 }
 
 // After the build: the configuration, and what the catalogue says. Is the directory incomplete?
-Result<bool> Settle(Repository* repo, const Restore& restore) {
+Result<bool> Settle(Repository* repo, const Restore& restore, DirectoryClaim* claim) {
   PITR_RETURN_IF_ERROR(WriteMissingConfiguration(restore));
   PITR_ASSIGN_OR_RETURN(const std::optional<std::string> snapshot,
                         demand::SnapshotOfFolder(restore.directory));
@@ -264,6 +288,9 @@ Result<bool> Settle(Repository* repo, const Restore& restore) {
   } else {
     PITR_RETURN_IF_ERROR(UnpinBranch(repo, restore.line.id));
   }
+  // Behind this nobody takes it for half made, whatever the catalogue says.
+  PITR_RETURN_IF_ERROR(claim->Finish());
+  PITR_FAULT("restore.before_state");
   PITR_RETURN_IF_ERROR(SetState(repo, restore, "stopped"));
   return snapshot.has_value();
 }
@@ -292,18 +319,22 @@ Status RunRestore(const Options& options) {
   PITR_ASSIGN_OR_RETURN(const RepositoryAccess access, AccessOfOptions(options));
   PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(access, false));
   PITR_ASSIGN_OR_RETURN(const Restore restore, PlanAll(repo.get(), options));
+  PITR_ASSIGN_OR_RETURN(
+      DirectoryClaim claim,
+      DirectoryClaim::Take(restore.directory, restore.line.id, restore.build.tablespaces));
+  TerminalClient client;
   const Status announced = Announce(repo.get(), restore);
   if (!announced.ok()) {
+    RemoveBuilt(restore.build, &client);
     DropLine(repo.get(), restore);
     return announced;
   }
-  TerminalClient client;
   const Result<BuildResult> built = BuildReplacement(restore.build, &client, CancelOfProcess());
   if (!built.ok()) {
     DropLine(repo.get(), restore);
     return built.status();
   }
-  const Result<bool> is_incomplete = Settle(repo.get(), restore);
+  const Result<bool> is_incomplete = Settle(repo.get(), restore, &claim);
   if (!is_incomplete.ok()) {
     RemoveBuilt(restore.build, &client);
     DropLine(repo.get(), restore);

@@ -60,10 +60,11 @@ sub start_log
 }
 
 # The program on its way: finish it with `ended`.
-sub begin_restore
+sub begin_restore { my ($point, @arguments) = @_; return begin_restore_to(PostgreSQL::Test::Cluster->new('new' . ++$number), $point, @arguments); }
+
+sub begin_restore_to
 {
-	my ($point, @arguments) = @_;
-	my $new = PostgreSQL::Test::Cluster->new('new' . ++$number);
+	my ($new, $point, @arguments) = @_;
 	mkdir $new->basedir;
 	my %run = (node => $new, out => '', err => '');
 	push @arguments, '--tablespace', "$point->{tablespace}=" . $new->basedir . '/aside' if $point->{tablespace};
@@ -74,7 +75,7 @@ sub begin_restore
 sub ended
 {
 	my ($run) = @_;
-	$run->{run}->finish;
+	eval { $run->{run}->finish; 1 } or note($@);
 	$run->{status} = $? & 127 ? "signal $?" : $? >> 8;
 	note("$run->{err}$run->{out}");
 	return $run;
@@ -86,20 +87,38 @@ my $repository = repository_of($main);
 my $has_uring = $main->safe_psql('postgres', "SELECT 'io_uring' = ANY (enumvals) FROM pg_settings WHERE name = 'io_method'") eq 't';
 note('io_uring is ' . ($has_uring ? 'there' : 'not there'));
 # The sweep of lines that nobody builds any more takes place where there is a branch directory.
-mkdir $main->data_dir . '.pitr';
-append_to_file($main->data_dir . '.pitr/server', $main->safe_psql('postgres', 'SELECT system_identifier FROM pg_control_system()') . "\n");
+sub mark_branch_directory
+{
+	my ($node) = @_;
+	mkdir $node->data_dir . '.pitr';
+	append_to_file($node->data_dir . '.pitr/server', $node->safe_psql('postgres', 'SELECT system_identifier FROM pg_control_system()') . "\n");
+	return;
+}
+mark_branch_directory($main);
+
+# -- one that is killed: its line and pin go when the server looks, its directory when the next restore wants the place
+arm_fault('build.at_target kill');
+my $killed = ended(begin_restore($point, '--repository', $repository));
+clear_faults();
+is($killed->{status}, 'signal 9', 'a restore is killed');
+ok(-e $killed->{node}->data_dir . '/PG_VERSION', 'half a directory is left');
+ok(poll_until($main, "SELECT count(*) FROM pitr_branches WHERE state = 'creating'", 0), 'the server drops its line');
 
 arm_fault('build.at_target stop');
-my $run = begin_restore($point, '--repository', $repository);
+my $run = begin_restore_to($killed->{node}, $point, '--repository', $repository);
 ok(wait_for_hit('build.at_target'), 'a restore is on its way');
 sleep 3;
 is($main->safe_psql('postgres', "SELECT state FROM pitr_branches WHERE name = 'main_restored'"), 'creating', 'the server does not sweep the line of another builder');
 my $refused = refusal($main, "SELECT pitr_delete_snapshot('base')");
 is($refused->{sqlstate}, '55006', 'nor deletes the snapshot that is being read');
+my $second = ended(begin_restore_to($killed->{node}, $point, '--repository', $repository));
+like($second->{err}, qr/is in use by another pitr restore/, 'a directory that is being made is not taken for a leftover');
 clear_faults();
 ended($run);
-is($run->{status}, 0, 'restored');
 unlike($run->{err}, qr/FATAL|configuration parameter/, 'no word of settings that the configuration does not name');
+is($run->{status}, 0, 'restored, in the same place');
+like($run->{err}, qr/^removed what a pitr restore that did not end left in "\Q${\ $killed->{node}->data_dir}\E"$/m, 'where it was tidied up');
+ok(!-e $killed->{node}->data_dir . '/pitr/building', 'nor a note that it is being made');
 like($run->{out}, qr/^incomplete: \d{7,} bytes are loaded by the server that starts on it$/m, 'incomplete');
 like($run->{out}, qr/keep the repository within reach until SELECT \* FROM pitr_complete_branch/, 'it says what that means');
 my $new = $run->{node};
@@ -151,7 +170,17 @@ ok(!folder($main), 'the first directory is complete');
 my $undo = $main->safe_psql('postgres', "SELECT name FROM pitr_branches WHERE kind = 'undo' AND state <> 'deleted'");
 sleep 2;
 like(refusal($new, "SELECT pitr_delete_snapshot('base')")->{text}, qr/directory of branch "\Q$undo\E" is still being loaded.*on host/s, 'its undo directory is not, and is pinned');
+# For a server that shares its past, the directory could be that of another machine.
+mark_branch_directory($new);
+$main->stop;
+my $directory = $main->data_dir . '.pitr/' . $new->safe_psql('postgres', "SELECT id FROM pitr_branches WHERE name = '$undo'");
+rename $directory, "$directory.away" or die "rename: $!";
+sleep 3;
+is($new->safe_psql('postgres', "SELECT directory FROM pitr_branches WHERE name = '$undo'"), $directory, 'the restored server does not miss it');
+rename "$directory.away", $directory or die "rename: $!";
+$main->start;
 $main->safe_psql('postgres', "SELECT pitr_delete_branch('$undo')");
+ok(!-e $directory, 'its own server deletes it');
 is($new->safe_psql('postgres', "SELECT count(*) FROM pitr_delete_snapshot('base')"), '1', 'deleted when nobody wants it any more');
 
 my $foreign = $new->safe_psql('postgres', 'SELECT name FROM pitr_branches WHERE is_self');
@@ -191,6 +220,24 @@ $run = ended(begin_restore($point, '--repository', $address, '--encryption-key-f
 clear_faults();
 is($run->{status}, 200, 'the settings cannot be written: an error');
 ok(!-e $run->{node}->data_dir && !-e $run->{node}->basedir . '/aside', 'and nothing is left');
+# -- killed, and no server is there that could look: the next one takes the place, that of the tablespace too, and the name
+my @how = ('--repository', $address, '--encryption-key-file', "$keys/elsewhere");
+my $place_of = PostgreSQL::Test::Cluster->new('new' . ++$number);
+foreach my $point_of_death ('restore.before_settings', 'restore.claimed', 'restore.announced')
+{
+	arm_fault("$point_of_death kill");
+	is(ended(begin_restore_to($place_of, $point, @how))->{status}, 'signal 9', "killed at $point_of_death");
+	clear_faults();
+}
+arm_fault('restore.before_state kill');
+$run = ended(begin_restore_to($place_of, $point, @how));
+clear_faults();
+is($run->{status}, 'signal 9', 'the place was free; killed when the directory was whole');
+$run = ended(begin_restore_to($place_of, $point, @how));
+like($run->{err}, qr/is not empty/, 'that is not taken away again');
+$run = ended(begin_restore($point, @how));
+is($run->{status}, 0, 'restored');
+like($run->{out}, qr/^branch: main_restored_2 /m, 'the name is free again');
 arm_fault('pin.put error');
 $run = ended(begin_restore($point, '--repository', $address, '--encryption-key-file', "$keys/elsewhere"));
 clear_faults();

@@ -30,14 +30,17 @@ struct Branch {
   TimelineId fork_timeline = 0;  // timeline of the ancestor at the fork
   std::optional<Timestamp> fork_time;    // commit time of the last commit taken over
   std::optional<std::string> directory;  // where its data directory is or was, when on this machine
-  std::optional<Timestamp> directory_expires_at;  // undo directories leave after retention
+  std::optional<std::string> directory_place;     // of undo directories: which server put it where
+  std::optional<Timestamp> directory_expires_at;  // they leave after retention
   bool is_default = false, is_protected = false;
   Timestamp created_at, updated_at;
   std::optional<Timestamp> last_reset_at, expires_at, deleted_at;
   std::optional<std::int64_t> ttl_seconds;
   std::string state = "running";  // sql-surface.md 4
-  // While "creating": the branch whose server builds it, and drops it if that came to nothing; none for `pitr restore`.
+  // While "creating": the branch whose server builds it, and drops it if that came to nothing; none for `pitr restore`, which leaves the mark
+  // of its process instead (base/process.h), so that others can tell when it is gone (unbuilt.h).
   std::optional<BranchId> builder;
+  std::optional<std::string> builder_process;
   std::string created_by;
 };
 

@@ -52,6 +52,9 @@ Json EncodeBranch(const Branch& branch) {
   if (branch.directory.has_value()) {
     json["directory"] = *branch.directory;
   }
+  if (branch.directory_place.has_value()) {
+    json["directory_place"] = *branch.directory_place;
+  }
   PutTime(&json, "directory_expires_at", branch.directory_expires_at);
   json["default"] = branch.is_default;
   json["protected"] = branch.is_protected;
@@ -65,6 +68,9 @@ Json EncodeBranch(const Branch& branch) {
   }
   if (branch.builder.has_value()) {
     json["builder"] = *branch.builder;
+  }
+  if (branch.builder_process.has_value()) {
+    json["builder_process"] = *branch.builder_process;
   }
   json["created_by"] = branch.created_by;
   return json;
@@ -142,6 +148,7 @@ Status DecodeOrigin(const Json& json, Branch* branch) {
   if (json.contains("builder")) {
     PITR_ASSIGN_OR_RETURN(branch->builder, RequiredId(json, "builder"));
   }
+  PITR_ASSIGN_OR_RETURN(branch->builder_process, JsonOptionalText(json, "builder_process"));
   return Status::Ok();
 }
 
@@ -175,6 +182,7 @@ Result<Branch> DecodeBranch(const Json& json) {
   PITR_RETURN_IF_ERROR(DecodeRoot(json, &branch.root));
   PITR_RETURN_IF_ERROR(DecodeOrigin(json, &branch));
   PITR_ASSIGN_OR_RETURN(branch.directory, JsonOptionalText(json, "directory"));
+  PITR_ASSIGN_OR_RETURN(branch.directory_place, JsonOptionalText(json, "directory_place"));
   PITR_ASSIGN_OR_RETURN(branch.is_default, JsonBool(json, "default"));
   PITR_ASSIGN_OR_RETURN(branch.is_protected, JsonBool(json, "protected"));
   PITR_RETURN_IF_ERROR(DecodeTimes(json, &branch));

@@ -2,13 +2,12 @@
 // manifest is there. Only a deleter that stands still between its look and its removal for longer than that gets past a pin.
 #include "core/repo/pins.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <thread>
 
 #include "core/base/fault.h"
+#include "core/base/process.h"
 #include "core/repo/catalogue.h"
 #include "core/repo/layout.h"
 
@@ -20,11 +19,6 @@ constexpr std::string_view kDocument = "snapshots";
 constexpr std::chrono::seconds kDeleterPause(2);
 // A replica that was away for longer brings a deleted snapshot back, and it goes once more.
 constexpr std::int64_t kRememberDeletedMicros = 7LL * 86400 * 1000000;
-
-std::string HostName() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "?";
-}
 
 Result<Pin> Decode(const SnapshotId& snapshot, const BranchId& branch, const Json& json) {
   Pin pin;

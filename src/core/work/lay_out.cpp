@@ -38,14 +38,9 @@ bool HasContent(const ManifestFile& file) {
 
 // Made if need be; what is in it already belongs to somebody else.
 Status MakeEmptyDirectory(const std::string& path) {
-  auto names = ListDirectory(path);
-  if (names.ok() && !names->empty()) {
-    return Status(Code::kInUse, "directory \"" + path + "\" is not empty");
-  }
-  if (!names.ok() && names.status().code() != Code::kNotFound) {
-    return std::move(names).status();
-  }
-  return MakeDirectories(path, 0700);
+  PITR_ASSIGN_OR_RETURN(const bool is_free, IsFree(path));
+  return is_free ? MakeDirectories(path, 0700)
+                 : Status(Code::kInUse, "directory \"" + path + "\" is not empty");
 }
 
 // pg_tblspc/<oid> -> oid
@@ -360,6 +355,16 @@ Status LayOut::Run() {
 }
 
 }  // namespace
+
+Result<bool> IsFree(const std::string& directory) {
+  const auto holds_only = [](const std::string& folder, const char* name) -> Result<bool> {
+    const Result<std::vector<std::string>> names = ListDirectory(folder);
+    if (!names.ok() && names.status().code() != Code::kNotFound) return names.status();
+    return !names.ok() || names->empty() || *names == std::vector<std::string>{name};
+  };
+  PITR_ASSIGN_OR_RETURN(const bool is_ours, holds_only(directory, kOwnFolder));
+  return is_ours ? holds_only(JoinPath(directory, kOwnFolder), kClaimFile) : false;
+}
 
 Status LayOutDirectory(Repository* repo, const Manifest& manifest, const LayOutOptions& options,
                        Progress* progress, const CancelToken* cancel) {

@@ -14,7 +14,7 @@
 namespace pitr {
 
 struct LayOutOptions {
-  std::string directory;  // must not exist or be empty; 0700
+  std::string directory;  // free (IsFree); 0700
   int workers = 2;
   // <oid> or pg_tblspc/<oid> -> new target directory, absolute; made, or empty. A tablespace of the manifest that is not
   // named here is kInvalidArgument.
@@ -25,6 +25,11 @@ struct LayOutOptions {
   // Called when the directories are there, before the files are: what else begins in them works beside their making. May be empty.
   std::function<Status()> on_tree;
 };
+
+// Ours in a data directory; snapshots leave it out. The file in it says that the directory is being made (tool/directory_claim.h).
+inline constexpr char kOwnFolder[] = "pitr", kClaimFile[] = "building";
+// A directory can be made there: nothing is, or nothing but that file.
+Result<bool> IsFree(const std::string& directory);
 
 // Smaller files are laid out at once: there may be very many of them, and a page of each is read early.
 inline constexpr std::uint32_t kLeastDemandPages = 8;

@@ -12,6 +12,7 @@
 #include "core/base/fault.h"
 #include "core/base/file.h"
 #include "core/work/control_file.h"
+#include "core/work/lay_out.h"
 
 namespace pitr {
 
@@ -187,6 +188,11 @@ Status RemoveDataDirectory(const std::string& directory, const std::string& live
     PITR_RETURN_IF_ERROR(SyncDirectory(DirectoryName(now)));
   }
   PITR_RETURN_IF_ERROR(RemoveTablespaces(now, live));
+  // What says whose it is goes last.
+  const Result<std::vector<std::string>> names = ListDirectory(now);
+  for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+    if (name != kOwnFolder) PITR_RETURN_IF_ERROR(RemoveTree(JoinPath(now, name)));
+  }
   return RemoveTree(now);
 }
 

@@ -188,6 +188,7 @@ BranchSet EveryMember() {
   Branch undo = Child(2, "main_old_2026-01-02T00:00:00Z", 1, Lsn{0x10003000148}, 1767312000);
   undo.kind = BranchKind::kUndo;
   undo.fork_time = Timestamp{1767311999123456};
+  undo.directory_place = "db2 1234567 1767312000.5 /var/lib/postgresql/15/main";
   undo.directory_expires_at = At(1767398400);
   undo.last_reset_at = At(1767312001);
   undo.expires_at = At(1767916800);
@@ -200,6 +201,7 @@ BranchSet EveryMember() {
   schema.kind = BranchKind::kSchemaOnly;
   schema.root = {1, 18, 1U << 20};
   schema.parent = IdOf(1);
+  schema.builder_process = "b1946ac9-2492-4d21-9ee5-2c8f8b9a0f11 pid:[4026531836] 4711 1767";
   set.Add(schema);
   return set;
 }
@@ -220,6 +222,7 @@ TEST(BranchesJson, EveryMemberComesBack) {
   EXPECT_EQ(branch.fork_timeline, 1U);
   EXPECT_EQ(branch.fork_time, Timestamp{1767311999123456});
   EXPECT_EQ(branch.directory, std::nullopt);
+  EXPECT_EQ(branch.directory_place, set.branches[1].directory_place);
   EXPECT_EQ(branch.directory_expires_at, At(1767398400));
   EXPECT_EQ(branch.last_reset_at, At(1767312001));
   EXPECT_EQ(branch.expires_at, At(1767916800));
@@ -231,6 +234,7 @@ TEST(BranchesJson, EveryMemberComesBack) {
   EXPECT_TRUE(again->branches[0].is_protected);
   EXPECT_EQ(again->branches[0].directory, "/var/lib/postgresql/15/main");
   EXPECT_EQ(again->branches[2].ancestor, std::nullopt);
+  EXPECT_EQ(again->branches[2].builder_process, set.branches[2].builder_process);
   EXPECT_EQ(again->name_spans.size(), 3U);
   EXPECT_EQ(EncodeBranches(*again), EncodeBranches(set));
 }

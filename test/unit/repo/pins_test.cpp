@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "core/base/bytes.h"
+#include "core/base/process.h"
 #include "core/repo/catalogue.h"
 #include "core/repo/layout.h"
+#include "core/repo/unbuilt.h"
 #include "core/store/open_store.h"
 #include "unit/support/temp_dir.h"
 
@@ -39,6 +41,13 @@ class PinsTest : public testing::Test {
   }
   Status PinIt(const char* snapshot) {
     return PinSnapshot(repo_.get(), NewPin(snapshot, kBranch, kDirectory, now_));
+  }
+  Branch Unbuilt(const std::string& process) const {
+    Branch branch;
+    branch.state = "creating";
+    branch.created_at = now_;
+    branch.builder_process = process;
+    return branch;
   }
   // What is marked of the two.
   std::vector<SnapshotId> Mark(Timestamp when, Status* why = nullptr) {
@@ -141,6 +150,33 @@ TEST_F(PinsTest, DamageIsNamed) {
   const Status status = MarkDeleted(repo_.get(), &gone, now_, nullptr);
   EXPECT_EQ(status.code(), Code::kCorrupt);
   EXPECT_NE(status.message().find(kOther), std::string::npos) << status.ToString();
+}
+
+TEST_F(PinsTest, ALineWhoseBuilderIsGoneLeavesWithItsPin) {
+  const std::string own = OwnProcessMark();
+  const std::string gone = own.substr(0, own.rfind(' ')) + " 1";
+  const auto drop = [&](const std::string& state, const std::string& process, Timestamp now,
+                        const BranchId& self = "br-other-1") {
+    EXPECT_TRUE(UpdateBranches(repo_.get(), [&](BranchSet* set) {
+                  set->FindId(kBranch)->state = state;
+                  set->FindId(kBranch)->builder_process = process;
+                  return Status::Ok();
+                }).ok());
+    const Result<BranchSet> before = ReadBranches(repo_.get());
+    EXPECT_TRUE(DropGivenUp(repo_.get(), *before, self, now).ok());
+    return ReadBranches(repo_.get())->FindId(kBranch) == nullptr;
+  };
+  ASSERT_TRUE(PinIt(kSnapshot).ok());
+  const Timestamp late = {now_.micros + 8LL * 86400 * 1000000};
+  EXPECT_FALSE(drop("creating", own, now_)) << "it is being built";
+  EXPECT_FALSE(drop("creating", "elsewhere 1 2 3", now_)) << "nobody here knows";
+  EXPECT_FALSE(drop("stopped", gone, late)) << "it was built";
+  EXPECT_FALSE(drop("creating", gone, now_, kBranch)) << "a server runs on it";
+  EXPECT_TRUE(IsGivenUp(Unbuilt("elsewhere 1 2 3"), late)) << "for seven days";
+  EXPECT_EQ(Pins().size(), 1U);
+  EXPECT_TRUE(drop("creating", gone, now_));
+  EXPECT_TRUE(Pins().empty());
+  EXPECT_TRUE(ReadBranches(repo_.get())->name_spans.empty());
 }
 
 }  // namespace

@@ -1,0 +1,100 @@
+#include "core/base/process.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <climits>
+#include <csignal>
+#include <optional>
+
+#include "core/base/ascii.h"
+#include "core/base/file.h"
+
+namespace pitr {
+
+namespace {
+
+struct Stat {
+  char state = 0;
+  std::uint64_t start = 0;
+};
+
+// Fields 3 and 22 of /proc/<pid>/stat, behind the name in brackets.
+std::optional<Stat> ReadStat(std::int32_t pid) {
+  const Result<std::string> text = ReadTextFile("/proc/" + std::to_string(pid) + "/stat", 4096);
+  const std::size_t name_end = text.ok() ? text->rfind(')') : std::string::npos;
+  if (name_end == std::string::npos || name_end + 2 >= text->size()) {
+    return std::nullopt;
+  }
+  std::string_view rest = std::string_view(*text).substr(name_end + 1);
+  Stat stat;
+  stat.state = rest[1];
+  // " S ppid …": field 3 comes first, so that field 22 stands behind the twentieth blank.
+  for (int blank = 0; blank < 20; blank++) {
+    const std::size_t at = rest.find(' ');
+    if (at == std::string_view::npos) {
+      return std::nullopt;
+    }
+    rest.remove_prefix(at + 1);
+  }
+  std::from_chars(rest.data(), rest.data() + rest.size(), stat.start);
+  return stat;
+}
+
+// What pids count in: the kernel since its boot, and the container.
+std::string PidSpace() {
+  const Result<std::string> boot = ReadTextFile("/proc/sys/kernel/random/boot_id", 256);
+  char space[PATH_MAX];
+  const ssize_t size = ::readlink("/proc/self/ns/pid", space, sizeof space);
+  if (!boot.ok() || size <= 0) {
+    return {};
+  }
+  return std::string(Trimmed(*boot)) + " " + std::string(space, static_cast<std::size_t>(size));
+}
+
+}  // namespace
+
+std::string HostName() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "?";
+}
+
+std::uint64_t ProcessStart(std::int32_t pid) {
+  const std::optional<Stat> stat = ReadStat(pid);
+  return stat ? stat->start : 0;
+}
+
+std::string OwnProcessMark() {
+  const std::string space = PidSpace();
+  const std::uint64_t start = ProcessStart(::getpid());
+  return space.empty() || start == 0
+             ? std::string()
+             : space + " " + std::to_string(::getpid()) + " " + std::to_string(start);
+}
+
+bool IsProcessGone(std::string_view mark) {
+  const std::string here = PidSpace() + " ";
+  if (here.size() < 2 || !mark.starts_with(here)) {
+    return false;
+  }
+  const char* const end = mark.data() + mark.size();
+  std::int32_t pid = 0;
+  std::uint64_t start = 0;
+  const auto first = std::from_chars(mark.data() + here.size(), end, pid);
+  if (first.ec != std::errc() || pid <= 0 || first.ptr == end || *first.ptr != ' ') {
+    return false;
+  }
+  const auto second = std::from_chars(first.ptr + 1, end, start);
+  if (second.ec != std::errc() || second.ptr != end) {
+    return false;
+  }
+  if (::kill(pid, 0) != 0 && errno == ESRCH) {
+    return true;
+  }
+  // Other people's processes may be hidden: one that cannot be read is alive. One that only waits for its parent is not.
+  const std::optional<Stat> stat = ReadStat(pid);
+  return stat && (stat->start != start || stat->state == 'Z' || stat->state == 'X');
+}
+
+}  // namespace pitr
