@@ -112,8 +112,10 @@ like(refusal_to_start($node->data_dir), qr/FATAL:  invalid data in file "backup_
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'pitr_ext'\npitr.fill_rate = 0\n");
 $node->start;
 is($node->safe_psql('postgres', 'SELECT state FROM pitr_complete_branch()'), 'done', 'complete');
+# The default of initdb from 18 on.
+my $mode = $node->safe_psql('postgres', 'SHOW data_checksums') eq 'on' ? '--check' : '--enable';
 $node->stop;
-$node->command_ok([ 'pg_checksums', '--enable', '-D', $node->data_dir ], 'pg_checksums works then');
+$node->command_ok([ 'pg_checksums', $mode, '-D', $node->data_dir ], 'pg_checksums works then');
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''\narchive_mode = off\narchive_library = ''\n");
 $node->start;
 is(contents($node), $then, 'and all is there');
