@@ -216,7 +216,7 @@ Result<WalSource> Build::MakeSource() {
 Status Build::BeginReadAhead() {
   PITR_RETURN_IF_ERROR(MakeDirectories(StagingFile(request_.directory, "spool")));
   PITR_ASSIGN_OR_RETURN(source_, MakeSource());
-  read_ahead_.emplace(*source_, segments_, request_.read_ahead_bytes);
+  read_ahead_.emplace(repo_.get(), *source_, segments_, request_.read_ahead_bytes);
   return Status::Ok();
 }
 

@@ -20,9 +20,10 @@ std::size_t Threads(const std::string& address) { return address.starts_with('/'
 
 }  // namespace
 
-WalPrefetch::WalPrefetch(WalSource source, std::vector<SegmentId> segments,
+WalPrefetch::WalPrefetch(Repository* repo, WalSource source, std::vector<SegmentId> segments,
                          std::uint64_t read_ahead_bytes)
-    : source_(std::move(source)),
+    : repo_(repo),
+      source_(std::move(source)),
       segments_(std::move(segments)),
       segment_size_(source_.line.front().root.segment_size),
       room_(std::max<std::uint64_t>(1, read_ahead_bytes / segment_size_)) {
@@ -82,8 +83,7 @@ Status WalPrefetch::Fetch(const WalReader& reader, SegmentId segment, const std:
 }
 
 Status WalPrefetch::FetchAll() {
-  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress(source_.repository, false));
-  const WalReader reader(repo.get(), source_.line);
+  const WalReader reader(repo_, source_.line);
   for (std::size_t at = next_++; at < segments_.size(); at = next_++) {
     while (!stop_ && !HasRoom()) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));

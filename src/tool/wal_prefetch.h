@@ -16,7 +16,9 @@ namespace pitr::tool {
 class WalPrefetch {
  public:
   // `segments` in the order in which recovery wants them; about `read_ahead_bytes` (but one segment) wait in the spool.
-  WalPrefetch(WalSource source, std::vector<SegmentId> segments, std::uint64_t read_ahead_bytes);
+  // `repo` is the one of `source`, and must outlive this.
+  WalPrefetch(Repository* repo, WalSource source, std::vector<SegmentId> segments,
+              std::uint64_t read_ahead_bytes);
   ~WalPrefetch();  // ends the threads
   WalPrefetch(const WalPrefetch&) = delete;
   WalPrefetch& operator=(const WalPrefetch&) = delete;
@@ -27,6 +29,7 @@ class WalPrefetch {
   Status Fetch(const WalReader& reader, SegmentId segment, const std::string& name);
   bool HasRoom() const;
 
+  Repository* repo_;
   WalSource source_;
   std::vector<SegmentId> segments_;
   std::uint64_t segment_size_, room_;

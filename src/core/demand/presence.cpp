@@ -278,8 +278,10 @@ bool Presence::IsFull(std::uint32_t number) const noexcept {
   return true;
 }
 
-void Presence::SetState(const FileEntry& file, std::uint32_t page, PageState state) const noexcept {
-  states_[file.first_page + page].store(state, std::memory_order_relaxed);
+void Presence::SetStates(const FileEntry& file, std::uint32_t first, std::uint32_t count,
+                         PageState state) const noexcept {
+  static_assert(sizeof *states_ == 1);
+  std::memset(reinterpret_cast<std::uint8_t*>(states_ + file.first_page + first), state, count);
 }
 
 }  // namespace pitr::demand

@@ -101,7 +101,8 @@ class Presence {
   bool IsFull(std::uint32_t number) const noexcept;  // dead, or every page durable
 
   // -- the start of a server: not shared yet.
-  void SetState(const FileEntry& file, std::uint32_t page, PageState state) const noexcept;
+  void SetStates(const FileEntry& file, std::uint32_t first, std::uint32_t count,
+                 PageState state) const noexcept;
   std::uint64_t* RawWords() const noexcept { return reinterpret_cast<std::uint64_t*>(words_); }
   void SetDead(std::uint32_t number) const noexcept { files_[number].is_dead = 1; }
 

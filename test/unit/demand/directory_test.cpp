@@ -158,6 +158,24 @@ TEST_F(DemandDirectory, AFileThatIsShortLacksNothingBehindItsEnd) {
   EXPECT_EQ(maker_.OnDisk(kTable, 64), Bytes(kPageBytes));
 }
 
+TEST_F(DemandDirectory, WhatIsAbsentIsKnownAtEveryEnd) {
+  constexpr std::uint32_t kPages = 200, kHole = 70;
+  maker_.Relation(kTable, 2, kPages, 1, kHole);
+  maker_.Finish();
+  for (const std::uint32_t end :
+       {200U, 199U, 192U, 129U, 128U, 127U, 71U, 70U, 65U, 64U, 63U, 1U}) {
+    ASSERT_EQ(::truncate(maker_.Path(kTable).c_str(), off_t{end} * kPageBytes), 0);
+    const auto directory = maker_.Open();
+    EXPECT_EQ(directory->AbsentBytes(), (end - (end > kHole ? 1 : 0)) * std::uint64_t{kPageBytes});
+    const FileEntry& entry = directory->index().files()[0];
+    for (std::uint32_t page = 0; page < kPages; page++) {
+      EXPECT_EQ(directory->presence().State(entry, page),
+                page < end && page != kHole ? kAbsent : kPresent)
+          << page << " of " << end;
+    }
+  }
+}
+
 TEST_F(DemandDirectory, ACutThatFailedCutsNothing) {
   Make();
   const auto directory = maker_.Open();
@@ -397,7 +415,7 @@ TEST_F(DemandDirectory, ManyFaultTheSameFrames) {
   const auto is_written = [](std::uint32_t page) { return page % 16 == 5; };
   for (std::uint32_t round = 0; round < kRounds; round++) {
     for (std::uint32_t page = 0; page < kPages; page++) {
-      directory->presence().SetState(entry, page, kAbsent);
+      directory->presence().SetStates(entry, page, 1, kAbsent);
     }
     directory->presence().head().absent_pages = kPages;
     const auto fault = [&] {
