@@ -54,6 +54,19 @@ SELECT state_of($$SELECT * FROM pitr_delete_branch('main')$$) AS connected,
        state_of($$SELECT * FROM pitr_delete_snapshot('nothing')$$) AS no_snapshot_deleted,
        state_of($$SELECT * FROM pitr_create_snapshot('x', expires_at => '2000-01-01')$$) AS expired,
        state_of($$SELECT * FROM pitr_create_snapshot('x', at => 'yesterday')$$) AS not_yet;
+-- Branches with a server of their own
+SELECT state_of($$SELECT * FROM pitr_create_branch('main')$$) AS taken,
+       state_of($$SELECT * FROM pitr_create_branch('')$$) AS empty_name,
+       state_of($$SELECT * FROM pitr_create_branch('x', 'nobody')$$) AS no_source,
+       state_of($$SELECT * FROM pitr_create_branch('x', 'main@x')$$) AS no_point,
+       state_of($$SELECT * FROM pitr_create_branch('x', '^parent')$$) AS no_parent,
+       state_of($$SELECT * FROM pitr_create_branch('x', settings => '[]')$$) AS no_object,
+       state_of($$SELECT * FROM pitr_create_branch('x', masking_script => '')$$) AS masked,
+       state_of($$SELECT * FROM pitr_start_branch('main')$$) AS started,
+       state_of($$SELECT * FROM pitr_stop_branch('nobody')$$) AS stopped,
+       state_of($$SELECT * FROM pitr_protect_branch(NULL)$$) AS protected,
+       state_of($$SELECT * FROM pitr_set_branch_expiration('main', ttl => '1 day')$$) AS default_expires,
+       state_of($$SELECT * FROM pitr_set_branch_expiration('main', now(), '1 day')$$) AS both;
 -- Operations
 SELECT state_of($$SELECT pitr_cancel_operation('op-nothing')$$) AS cancel,
        state_of($$SELECT * FROM pitr_wait_operation('op-nothing')$$) AS wait;

@@ -5,6 +5,8 @@
 #include "core/base/file.h"
 #include "core/base/process.h"
 #include "core/demand/folder.h"
+#include "core/repo/identity.h"
+#include "pg/compute.h"
 #include "pg/server_facts.h"
 
 namespace pitr::pg {
@@ -55,9 +57,16 @@ std::string OwnDirectoryPlace() {
 }
 
 bool IsOurDirectory(const Branch& branch) {
-  return branch.directory && BaseName(*branch.directory) == branch.id && branch.directory_place &&
-         *branch.directory_place == OwnDirectoryPlace() &&
-         IsOurBranchDirectory(DirectoryName(*branch.directory));
+  if (!branch.directory || !IsOurBranchDirectory(DirectoryName(*branch.directory))) return false;
+  if (branch.compute) {
+    // That of a branch's server keeps its place when a restore exchanges what is in it, and any server beside it may judge it.
+    const Result<std::string> place = ComputesDirectory();
+    const Result<Identity> identity = LoadIdentity(*branch.directory);
+    return place.ok() && DirectoryName(*branch.directory) == *place && identity.ok() &&
+           identity->branch_id == branch.id;
+  }
+  return BaseName(*branch.directory) == branch.id && branch.directory_place &&
+         *branch.directory_place == OwnDirectoryPlace();
 }
 
 }  // namespace pitr::pg

@@ -5,6 +5,7 @@
 #include "core/plan/restore_plan.h"
 #include "core/repo/catalogue.h"
 #include "pg/boundary.h"
+#include "pg/compute.h"
 #include "pg/demand.h"
 #include "pg/server_facts.h"
 #include "pg/postgres_headers.h"
@@ -16,14 +17,6 @@ extern "C" {
 namespace pitr::pg {
 
 namespace {
-
-// "host=… port=…" of this server as a client on this machine would write it.
-std::string ConnectionText() {
-  std::string directories = SettingValue("unix_socket_directories");
-  directories = directories.substr(0, directories.find(','));
-  return "host=" + (directories.empty() ? std::string("localhost") : directories) +
-         " port=" + std::to_string(PostPortNumber);
-}
 
 // Still to be loaded; unknown of a directory that is elsewhere or cannot be read.
 std::optional<std::int64_t> IncompleteBytes(const Branch& branch, bool is_self) {
@@ -68,12 +61,12 @@ void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& bran
       .Text(branch.id)
       .TextOrNull(std::string_view(NameOf(session.branches, branch.parent)));
   rows->TextOrNull(branch.parent).LsnOrNull(branch.fork_lsn).TimeOrNull(branch.fork_time);
-  rows->Text(BranchKindName(branch.kind))
-      .Text(branch.deleted_at ? "deleted" : branch.state)
-      .Bool(is_self);
+  rows->Text(BranchKindName(branch.kind)).Text(StateOf(branch)).Bool(is_self);
   rows->Bool(branch.is_default).Bool(branch.is_protected);
   if (is_self) {
-    rows->Int4(PostPortNumber).Text(ConnectionText());
+    rows->Int4(PostPortNumber).Text(ConnectionText(PostPortNumber));
+  } else if (branch.compute && !branch.deleted_at) {
+    rows->Int4(branch.compute->port).Text(ConnectionText(branch.compute->port));
   } else {
     rows->Null().Null();
   }
@@ -95,6 +88,17 @@ void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& bran
   rows->TimeOrNull(measures.window.first).TimeOrNull(measures.window.last);
   rows->TextOrNull(std::string_view(branch.created_by));
   rows->EndRow();
+}
+
+Result<Datum> BranchRowOf(FunctionCallInfo fcinfo, Session* session, BranchId id) {
+  PITR_ASSIGN_OR_RETURN(session->branches, ReadBranches(session->repo.get()));
+  const Branch* branch = session->branches.FindId(id);
+  if (branch == nullptr) return Status(Code::kNotFound, "branch \"" + id + "\" not found");
+  const Result<BranchWindow> window = WindowOf(*session, *branch);
+  RowBuilder rows(fcinfo);
+  WriteBranchRow(&rows, *session, *branch,
+                 {window.ok() ? *window : BranchWindow(), BranchSizes::Load().Of(id)});
+  return rows.Finish();
 }
 
 Result<Json> ReadSnapshotFlags(Repository* repo) { return ReadDocument(repo, "snapshots"); }

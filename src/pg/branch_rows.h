@@ -22,6 +22,8 @@ struct BranchMeasures {
 };
 void WriteBranchRow(RowBuilder* rows, const Session& session, const Branch& branch,
                     const BranchMeasures& measures);
+// The only row of a function: the branch as it is now. `id` by value: it may be one of the branches that are read anew.
+Result<Datum> BranchRowOf(FunctionCallInfo fcinfo, Session* session, BranchId id);
 // Where the columns stand that tell a row's branch and its window.
 inline constexpr std::size_t kBranchIdColumn = 1, kWindowColumn = 22;
 

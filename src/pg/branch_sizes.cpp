@@ -7,6 +7,7 @@
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "pg/compute.h"
 #include "pg/server_facts.h"
 
 namespace pitr::pg {
@@ -19,6 +20,13 @@ constexpr std::size_t kMaxSize = 4U << 20;
 constexpr std::int64_t kSliceMs = 20;
 constexpr std::size_t kStep = 64;  // entries between two looks at the clock
 constexpr std::int64_t kRoundMs = 60'000;
+
+// A branch's server leaves to its host what is not its own.
+bool IsMeasuredHere(const std::string& directory) {
+  if (!IsCompute()) return true;
+  const Result<std::string> own = BranchDirectory();
+  return own.ok() && DirectoryName(directory) == *own;
+}
 
 std::string NotePath() { return JoinPath(CacheDirectory(), "branch_sizes.json"); }
 
@@ -53,7 +61,7 @@ void BranchSizer::Take(const BranchSet& branches, const Identity& identity) {
     if (!(branch.root == identity.root)) continue;
     if (branch.id == identity.branch_id) {
       directories_.emplace(branch.id, DataDirectory());
-    } else if (branch.directory && !branch.deleted_at) {
+    } else if (branch.directory && !branch.deleted_at && IsMeasuredHere(*branch.directory)) {
       directories_.emplace(branch.id, *branch.directory);
     }
   }

@@ -65,22 +65,12 @@ Status MoveNames(Repository* repo, const Intent& intent, const std::string& old_
     }
     if (incoming->name == intent.branch_name) return Status::Ok();
     const Timestamp now = intent.cut_at;
-    set->Rename(outgoing->id, intent.undo_name, now);
-    set->Rename(incoming->id, intent.branch_name, now);
-    incoming->kind = outgoing->kind;
-    incoming->is_default = outgoing->is_default;
-    incoming->is_protected = outgoing->is_protected;
+    set->HandOver(outgoing->id, incoming->id, intent.undo_name, now);
     incoming->state = "running";
-    incoming->builder.reset();
     incoming->directory = intent.live_directory;
     incoming->directory_place.reset();
     incoming->directory_expires_at.reset();
-    incoming->deleted_at.reset();
-    incoming->last_reset_at = incoming->updated_at = now;
-    outgoing->kind = BranchKind::kUndo;
-    outgoing->is_default = outgoing->is_protected = false;
     outgoing->state = "stopped";
-    outgoing->updated_at = now;
     outgoing->directory = old_directory;
     outgoing->directory_place = place;
     outgoing->directory_expires_at =

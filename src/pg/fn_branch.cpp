@@ -1,8 +1,6 @@
 // pitr_rename_branch and pitr_delete_branch.
-#include "core/base/file.h"
-#include "core/work/tablespaces.h"
 #include "pg/boundary.h"
-#include "pg/branch_directory.h"
+#include "pg/branch_removal.h"
 #include "pg/branch_rows.h"
 #include "pg/operation.h"
 #include "pg/server_facts.h"
@@ -35,42 +33,7 @@ Result<Datum> Rename(FunctionCallInfo fcinfo, const std::string& branch,
   }));
   PITR_RETURN_IF_ERROR(AuditDone(session.repo.get(), new_name, "pitr_rename_branch",
                                  Quoted(old_name) + ", " + Quoted(new_name)));
-  PITR_ASSIGN_OR_RETURN(session.branches, ReadBranches(session.repo.get()));
-  const Branch& renamed = *session.branches.FindId(id);
-  const Result<BranchWindow> window = WindowOf(session, renamed);
-  RowBuilder rows(fcinfo);
-  WriteBranchRow(&rows, session, renamed,
-                 {window.ok() ? *window : BranchWindow(), BranchSizes::Load().Of(id)});
-  return rows.Finish();
-}
-
-// A branch and, with cascade, everything below it; children first.
-void Collect(const BranchSet& set, const BranchId& id, std::vector<BranchId>* ids) {
-  for (const Branch* child : set.ChildrenOf(id))
-    Collect(set, child->id, ids);
-  ids->push_back(id);
-}
-
-Status CheckDeletable(const Session& session, const BranchSet& set, const BranchId& id,
-                      bool cascade) {
-  const Branch* branch = set.FindId(id);
-  if (branch == nullptr || branch->deleted_at)
-    return Status(Code::kNotFound, "branch \"" + id + "\" not found");
-  if (id == session.identity.branch_id) {
-    return Status(Code::kInUse, "branch \"" + branch->name + "\" is the one you are connected to");
-  }
-  if (branch->is_protected)
-    return Status(Code::kProtected, "branch \"" + branch->name + "\" is protected");
-  if (branch->is_default)
-    return Status(Code::kInUse, "branch \"" + branch->name + "\" is the default branch");
-  if (cascade) return Status::Ok();
-  std::string children;
-  for (const Branch* child : set.ChildrenOf(id))
-    children += (children.empty() ? "\"" : ", \"") + child->name + "\"";
-  if (children.empty()) return Status::Ok();
-  return Status(Code::kDependents, "branch \"" + branch->name + "\" has children")
-      .WithDetail("They are " + children + ".")
-      .WithHint("Use cascade => true to delete them as well.");
+  return BranchRowOf(fcinfo, &session, id);
 }
 
 Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name, bool cascade, bool force) {
@@ -81,26 +44,15 @@ Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name, bool casc
   const Timestamp gone = force ? now : Timestamp{now.micros + kSoftDeleteMicros};
   // What the catalogue says of our own directory may be older than the directory itself.
   PITR_ASSIGN_OR_RETURN(const std::string live, RealDataDirectory());
-  std::vector<Branch> deleted;
-  const BranchId id = found->id;
-  PITR_RETURN_IF_ERROR(UpdateBranches(session.repo.get(), [&](BranchSet* set) {
-    deleted.clear();
-    std::vector<BranchId> ids;
-    Collect(*set, id, &ids);
-    for (const BranchId& one : ids) {
-      PITR_RETURN_IF_ERROR(CheckDeletable(session, *set, one, cascade));
-      Branch* branch = set->FindId(one);
-      branch->deleted_at = branch->updated_at = now;
-      deleted.push_back(*branch);
-    }
-    return Status::Ok();
-  }));
+  BranchSet left;
+  PITR_ASSIGN_OR_RETURN(const std::vector<Branch> deleted,
+                        DeleteInCatalogue(session.repo.get(), found->id, session.identity.branch_id,
+                                          cascade, now, &left));
+  TellOfComputes();
   RowBuilder rows(fcinfo);
   for (const Branch& branch : deleted) {
-    // The history stays in the repository while other lines descend from it; the directory goes if it is one of this server's.
-    if (IsOurDirectory(branch) && *branch.directory != live) {
-      PITR_RETURN_IF_ERROR(RemoveDataDirectory(*branch.directory, live));
-    }
+    // The history stays in the repository while other lines descend from it.
+    PITR_RETURN_IF_ERROR(RemoveFromDisk(left, branch, live));
     rows.Text(branch.id).Text(branch.name).Time(now).Time(gone).EndRow();
     PITR_RETURN_IF_ERROR(
         AuditDone(session.repo.get(), branch.name, "pitr_delete_branch", Quoted(name)));

@@ -34,13 +34,14 @@ Status FillPlan(FunctionCallInfo fcinfo, RestoreShape shape, const Session& sess
       ReadRestoreArguments(fcinfo, shape, session, "pitr_plan_restore", false);
   if (!request.ok()) return request.status();
   row->request = *request;
-  PITR_RETURN_IF_ERROR(CheckServerCanExchange());
+  if (request->target.empty()) PITR_RETURN_IF_ERROR(CheckServerCanExchange());
   PITR_RETURN_IF_ERROR(RequestShip(10000));
   PITR_ASSIGN_OR_RETURN(row->plan, PlanRestore(session.repo.get(), session.branches, request->plan,
                                                &row->plan, &row->missing));
   PITR_ASSIGN_OR_RETURN(row->prepared, PreparedAt(session.repo.get(), session.branches, row->plan));
   PITR_ASSIGN_OR_RETURN(row->needs, FindDiskNeeds(session.repo.get(), row->plan));
-  row->dependants = FindDependants(true);
+  // Of another branch's server nobody here knows more.
+  if (request->target.empty()) row->dependants = FindDependants(true);
   PITR_RETURN_IF_ERROR(CheckDependants(row->dependants, row->prepared, request->force));
   return CheckDiskNeeds(row->needs);
 }
@@ -62,7 +63,7 @@ void WriteCommits(RowBuilder* rows, const RestorePlan& plan) {
 std::string UndoNameOf(const Session& session, const RestoreRequest& request) {
   if (!request.undo_name.empty()) return request.undo_name;
   return UndoBranchName(
-      session.self().name, FormatTime(request.plan.now, 0),
+      session.branches.FindId(request.plan.self)->name, FormatTime(request.plan.now, 0),
       [&](const std::string& name) { return session.branches.IsNameTaken(name); });
 }
 
@@ -79,7 +80,8 @@ Result<Datum> WriteRow(FunctionCallInfo fcinfo, const Session* session, const Pl
     rows.Text(reason).Text(SqlState(row.refused.code()));
   }
   if (session != nullptr) {
-    rows.Text(session->self().name);
+    const Branch* other = row.request ? session->branches.FindId(row.request->plan.self) : nullptr;
+    rows.Text(other == nullptr ? session->self().name : other->name);
   } else {
     rows.Null();
   }

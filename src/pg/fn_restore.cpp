@@ -1,6 +1,7 @@
 // pitr_restore_branch in its four shapes, and pitr_undo_restore.
 #include "core/base/file.h"
 #include "pg/boundary.h"
+#include "pg/compute.h"
 #include "pg/exchange_worker.h"
 #include "pg/log.h"
 #include "pg/operation.h"
@@ -64,6 +65,41 @@ Result<Datum> StartAndAnswer(FunctionCallInfo fcinfo, const Session& session,
   return RestoreRow(fcinfo, row);
 }
 
+// Of another branch with a server here: it is done when the call returns.
+Result<Datum> RestoreOther(FunctionCallInfo fcinfo, const Session& session,
+                           const RestoreRequest& request) {
+  const Branch* target = session.branches.FindId(request.target);
+  NewOperation operation;
+  operation.kind = "restore_other";
+  operation.branch = target->name;
+  operation.branch_id = session.identity.branch_id;
+  operation.request = RequestToJson(request);
+  operation.wait = request.wait;
+  operation.role_name = request.role_name;
+  PITR_ASSIGN_OR_RETURN(const std::string id, StartOperation(operation));
+  if (!operation.wait) {
+    Json row;
+    row["operation_id"] = id;
+    row["state"] = "running";
+    row["branch"] = target->name;
+    return RestoreRow(fcinfo, row);
+  }
+  PITR_ASSIGN_OR_RETURN(const OperationSlot slot, WaitForOperation(id, true, false));
+  ReleaseOperation(id);
+  if (slot.state != OperationState::kDone) return StatusOfSlot(slot);
+  return RestoreRow(fcinfo, ResultOfSlot(slot));
+}
+
+// Where a branch goes away, and no preserved one takes its children.
+Status CheckNoChildren(const BranchSet& branches, const Branch& branch) {
+  std::string children;
+  for (const Branch* child : branches.ChildrenOf(branch.id))
+    children += (children.empty() ? "\"" : ", \"") + child->name + "\"";
+  if (children.empty()) return Status::Ok();
+  return Status(Code::kDependents, "branch \"" + branch.name + "\" has children")
+      .WithDetail("They are " + children + ".");
+}
+
 Result<Datum> Restore(FunctionCallInfo fcinfo, RestoreShape shape) {
   return Audited("pitr_restore_branch", DescribeArguments(fcinfo, shape), [&]() -> Result<Datum> {
     PITR_RETURN_IF_ERROR(CheckTopLevel("pitr_restore_branch"));
@@ -72,6 +108,11 @@ Result<Datum> Restore(FunctionCallInfo fcinfo, RestoreShape shape) {
     PITR_ASSIGN_OR_RETURN(
         const RestoreRequest request,
         ReadRestoreArguments(fcinfo, shape, session, "pitr_restore_branch", true));
+    if (!request.target.empty()) {
+      const Branch& target = *session.branches.FindId(request.target);
+      if (!request.preserve) PITR_RETURN_IF_ERROR(CheckNoChildren(session.branches, target));
+      return RestoreOther(fcinfo, session, request);
+    }
     PITR_RETURN_IF_ERROR(CheckServerCanExchange());
     NewOperation operation;
     operation.kind = "restore";
@@ -133,10 +174,72 @@ Result<Datum> Undo(FunctionCallInfo fcinfo) {
   return StartAndAnswer(fcinfo, session, operation);
 }
 
+Result<RestoreRequest> ResetRequest(FunctionCallInfo fcinfo, const Session& session,
+                                    const Branch& target) {
+  if (!target.parent) {
+    return Status(Code::kNotReady, "Branch has no parent")
+        .WithDetail("Branch \"" + target.name + "\" is a root.");
+  }
+  if (target.is_protected)
+    return Status(Code::kProtected, "branch \"" + target.name + "\" is protected");
+  PITR_RETURN_IF_ERROR(CheckNoChildren(session.branches, target));
+  RestoreRequest request;
+  request.plan.self = target.id;
+  request.plan.source = "^parent";
+  request.plan.now = SystemClock().Now();
+  request.preserve = !IsNull(fcinfo, 1);
+  if (request.preserve) {
+    request.undo_name = TextArg(fcinfo, 1);
+    PITR_RETURN_IF_ERROR(CheckName(request.undo_name, "branch"));
+    if (session.branches.IsNameTaken(request.undo_name)) {
+      return Status(Code::kAlreadyExists, "branch \"" + request.undo_name + "\" exists already");
+    }
+  }
+  request.wait = IsNull(fcinfo, 2) || BoolArg(fcinfo, 2);
+  request.reset = true;
+  request.function = "pitr_reset_branch";
+  request.role_name = CurrentRole();
+  request.client_addr = ClientAddress();
+  request.arguments = Quoted(target.name);
+  return request;
+}
+
+Result<Datum> Reset(FunctionCallInfo fcinfo, const std::string& name) {
+  PITR_RETURN_IF_ERROR(CheckTopLevel("pitr_reset_branch"));
+  PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
+  PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
+  PITR_ASSIGN_OR_RETURN(const Branch* target, session.BranchArg(name));
+  PITR_ASSIGN_OR_RETURN(RestoreRequest request, ResetRequest(fcinfo, session, *target));
+  if (target->id != session.identity.branch_id) {
+    if (!HasComputeHere(*target)) {
+      return Status(Code::kNotReady,
+                    "branch \"" + target->name + "\" has no server of its own here");
+    }
+    request.target = target->id;
+    return RestoreOther(fcinfo, session, request);
+  }
+  PITR_RETURN_IF_ERROR(CheckServerCanExchange());
+  NewOperation operation;
+  operation.kind = "restore";
+  operation.branch = target->name;
+  operation.branch_id = target->id;
+  operation.request = RequestToJson(request);
+  operation.wait = request.wait;
+  operation.role_name = request.role_name;
+  return StartAndAnswer(fcinfo, session, operation);
+}
+
+Result<Datum> ResetCall(FunctionCallInfo fcinfo) {
+  if (IsNull(fcinfo, 0)) return Status(Code::kInvalidArgument, "branch must not be null");
+  const std::string name = TextArg(fcinfo, 0);
+  return Audited("pitr_reset_branch", Quoted(name), [&] { return Reset(fcinfo, name); });
+}
+
 }  // namespace
 
 }  // namespace pitr::pg
 
+PITR_FUNCTION(pitr_reset_branch) { return pitr::pg::ResetCall(fcinfo); }
 PITR_FUNCTION(pitr_restore_branch_text) {
   return pitr::pg::Restore(fcinfo, pitr::pg::RestoreShape::kText);
 }

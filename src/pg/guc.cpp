@@ -7,6 +7,8 @@
 
 #include "core/store/address_list.h"
 #include "pg/boundary.h"
+#include "pg/guc_branch.h"
+#include "pg/guc_check.h"
 #include "pg/guc_s3.h"
 #include "pg/postgres_headers.h"
 
@@ -147,28 +149,22 @@ bool Answer(Outcome outcome, const Report& report) {
   return false;
 }
 
-bool Check(const char* value, Status (*check)(std::string_view)) {
-  Report report;
-  const Outcome outcome = Run([&] { return check(value != nullptr ? value : ""); }, &report);
-  return Answer(outcome, report);
-}
-
 extern "C" {
 
 static bool CheckRepositoryHook(char** value, void**, GucSource) {
-  return Check(*value, CheckRepositorySetting);
+  return CheckTextSetting(*value, CheckRepositorySetting);
 }
 
 static bool CheckBranchDirectoryHook(char** value, void**, GucSource) {
-  return Check(*value, CheckBranchDirectorySetting);
+  return CheckTextSetting(*value, CheckBranchDirectorySetting);
 }
 
 static bool CheckKeyFileHook(char** value, void**, GucSource) {
-  return Check(*value, CheckKeyFileSetting);
+  return CheckTextSetting(*value, CheckKeyFileSetting);
 }
 
 static bool CheckRecoverySettingsHook(char** value, void**, GucSource) {
-  return Check(*value, CheckRecoverySettings);
+  return CheckTextSetting(*value, CheckRecoverySettings);
 }
 
 static bool CheckTailIntervalHook(int* value, void**, GucSource) {
@@ -193,6 +189,12 @@ void DefineText(const char* name, const char* description, const char* more, cha
 }
 
 }  // namespace
+
+bool CheckTextSetting(const char* value, Status (*check)(std::string_view)) {
+  Report report;
+  const Outcome outcome = Run([&] { return check(value != nullptr ? value : ""); }, &report);
+  return Answer(outcome, report);
+}
 
 Status CheckRepositorySetting(std::string_view value) {
   if (value.empty()) {
@@ -376,6 +378,7 @@ void DefineSettings(bool preloaded) {
                 "How far programs that copy snapshots, verify and replicate stand back.",
                 &worker_nice, 5, 0, 19);
   DefineS3Settings();
+  DefineBranchSettings();
   MarkGUCPrefixReserved("pitr");
 }
 

@@ -13,6 +13,7 @@
 #include "pg/boundary.h"
 #include "pg/branch_sizes.h"
 #include "pg/completion.h"
+#include "pg/compute_keeper.h"
 #include "pg/exchange_worker.h"
 #include "pg/guc.h"
 #include "pg/identity.h"
@@ -74,6 +75,7 @@ class Launcher {
   StateLog log_{"pitr launcher"};
   Replicas replicas_;
   BranchSizer sizer_;
+  ComputeKeeper computes_;
   std::int64_t archiver_looked_at_ = 0, workers_started_at_ = 0, confirmer_started_at_ = 0;
   std::uint64_t archived_count_ = 0;
   bool reminded_ = false;
@@ -124,7 +126,7 @@ Status Launcher::DoDuties() {
     PITR_RETURN_IF_ERROR(LauncherStartup(repository_.get(), *identity_));
     started_with_ = repository_->id();
   }
-  return LauncherTick(repository_.get(), *identity_, &sizer_);
+  return LauncherTick(repository_.get(), *identity_, &sizer_, &computes_);
 }
 
 // Workers that were registered when the server started come back by themselves; those that a raised setting asks for are

@@ -14,10 +14,13 @@
 #include "core/repo/pins.h"
 #include "core/repo/records.h"
 #include "core/repo/unbuilt.h"
+#include "core/work/living_server.h"
 #include "core/work/tablespaces.h"
 #include "pg/boundary.h"
 #include "pg/branch_directory.h"
+#include "pg/branch_removal.h"
 #include "pg/completion.h"
+#include "pg/compute.h"
 #include "pg/demand.h"
 #include "pg/finish_exchange.h"
 #include "pg/guc.h"
@@ -27,6 +30,7 @@
 #include "pg/pin_keeper.h"
 #include "pg/replay_bound.h"
 #include "pg/server_facts.h"
+#include "pg/ship_file.h"
 #include "pg/shmem.h"
 #include "pg/tail.h"
 #include "pg/postgres_headers.h"
@@ -40,7 +44,7 @@ namespace pitr::pg {
 
 namespace {
 
-constexpr std::int64_t kSecond = 1000000;
+constexpr std::int64_t kSecond = 1000000, kOrphanMillis = 5000;
 constinit std::int64_t next_snapshot_try = 0, next_sweep = 0;
 constinit CollectState* collect_state = nullptr;  // of the repository that LauncherStartup saw
 
@@ -54,8 +58,12 @@ Status CloseDangling(Repository* repo, const BranchSet& branches, const Identity
   for (OperationRecord record : records) {
     if (record.state != "running" && record.state != "queued") continue;
     if (HasSlot(record.id) || (intent.ok() && intent->operation == record.id)) continue;
+    // Others are of servers that run beside this one, and theirs to close, unless they are gone.
     const Branch* branch = branches.FindId(record.branch_id);
-    if (branch == nullptr || branch->root != identity.root) continue;
+    if (branch == nullptr || branch->root != identity.root ||
+        (branch->id != identity.branch_id && !branch->deleted_at)) {
+      continue;
+    }
     record.state = "failed";
     record.error = "interrupted by an end of the server or of the operation's worker";
     record.sqlstate = "57P01";
@@ -65,20 +73,11 @@ Status CloseDangling(Repository* repo, const BranchSet& branches, const Identity
   return Status::Ok();
 }
 
-// A server that a killed build left running on a replacement directory.
-void StopOrphan(const std::string& directory) {
-  Result<std::string> lock = ReadTextFile(JoinPath(directory, "postmaster.pid"), 4096);
-  if (!lock.ok()) return;
-  const int pid = std::atoi(lock->c_str());
-  if (pid <= 1) return;
-  // Only when that process really works in that directory: pids are used again.
-  char link[PATH_MAX];
-  const ssize_t size =
-      readlink(("/proc/" + std::to_string(pid) + "/cwd").c_str(), link, sizeof link - 1);
-  if (size <= 0 || std::string(link, static_cast<std::size_t>(size)) != directory) return;
-  LogQuietly(LOG, "pitr_ext: stopping a server that an interrupted operation left in \"" +
-                      directory + "\"");
-  kill(pid, SIGQUIT);
+// A server that a killed build left running on a replacement directory, or one of a branch that is deleted. False when it stays.
+bool StopOrphan(const std::string& directory) {
+  if (!LivingServer(directory)) return true;
+  LogQuietly(LOG, "pitr_ext: stopping a server that was left in \"" + directory + "\"");
+  return StopServer(directory, SIGQUIT, kOrphanMillis).ok();
 }
 
 bool HasLostDirectory(const Branch& branch) {
@@ -90,19 +89,34 @@ bool IsBuiltHere(const Branch& branch, const Identity& identity) {
   return branch.state == "creating" && branch.builder == identity.branch_id;
 }
 
+// A restore of another branch that ended between its stop and its start (operation_restore_other.cpp): it runs on, as what it is.
+bool IsLeftRestoring(const BranchSet& branches, const Branch& branch, const Identity& identity) {
+  if (branch.state != "restoring" || branch.deleted_at || !branch.builder) return false;
+  const Branch* builder = branches.FindId(*branch.builder);
+  // After an exchange the builder's name is on another line.
+  return *branch.builder == identity.branch_id || builder == nullptr ||
+         builder->kind == BranchKind::kUndo;
+}
+
 // Lines that this server was building, directories that are gone. Only of what `branches` held before it was clear that no operation
 // runs: by now the next one may have begun.
 Status SweepBranches(Repository* repo, const BranchSet& branches, const Identity& identity) {
-  std::set<BranchId> unfinished;
+  std::set<BranchId> unfinished, left_restoring;
   bool has_lost = false;
   for (const Branch& branch : branches.branches) {
     if (IsBuiltHere(branch, identity)) unfinished.insert(branch.id);
+    if (IsLeftRestoring(branches, branch, identity)) left_restoring.insert(branch.id);
     has_lost = has_lost || HasLostDirectory(branch);
   }
   PITR_RETURN_IF_ERROR(DropUnbuilt(repo, unfinished));
-  if (!has_lost) return Status::Ok();
+  if (left_restoring.empty() && !has_lost) return Status::Ok();
+  TellOfComputes();
   return UpdateBranches(repo, [&](BranchSet* set) {
     for (Branch& branch : set->branches) {
+      if (left_restoring.contains(branch.id) && branch.state == "restoring") {
+        branch.state = "running";
+        branch.builder.reset();
+      }
       if (!HasLostDirectory(branch)) continue;
       branch.directory.reset();
       branch.directory_place.reset();
@@ -119,8 +133,69 @@ bool IsRecentLog(const std::string& name, const std::string& path, Timestamp now
          info.st_mtime > now.micros / kSecond - 7 * 86400;
 }
 
+// What a name in the branch directory is to the sweep.
+enum class Leftover { kNone, kTree, kDirectory, kBeside };
+
+// A directory belongs to the branch that its identity names, wherever it stands: exchanges move branches between directories.
+Leftover Judge(const std::string& path, const BranchSet& branches, const Identity& identity,
+               Timestamp now) {
+  const std::string name = BaseName(path);
+  if (name.starts_with("op-") || (name.size() == 8 && name.find('.') == std::string::npos)) {
+    return Leftover::kTree;
+  }
+  if (name.ends_with(kGoneSuffix) && IsBranchId(WithoutGone(name))) return Leftover::kDirectory;
+  const std::size_t dot = name.find('.');
+  if (dot != std::string::npos) {
+    return IsBranchId(name.substr(0, dot)) ? Leftover::kBeside : Leftover::kNone;
+  }
+  if (!IsBranchId(name)) return Leftover::kNone;
+  const Branch* branch = OwnerOf(branches, path);
+  if (branch == nullptr || branch->deleted_at) return Leftover::kDirectory;
+  if (branch->state == "creating")
+    return IsBuiltHere(*branch, identity) ? Leftover::kDirectory : Leftover::kNone;
+  const bool is_expired =
+      !branch->compute && branch->directory_expires_at && *branch->directory_expires_at < now;
+  return is_expired ? Leftover::kDirectory : Leftover::kNone;
+}
+
+Status SweepOne(Repository* repo, const BranchSet& branches, const Identity& identity,
+                const std::string& path) {
+  const Timestamp now = SystemClock().Now();
+  PITR_ASSIGN_OR_RETURN(const std::string data, RealDataDirectory());
+  if (IsRecentLog(BaseName(path), path, now)) return Status::Ok();
+  switch (Judge(path, branches, identity, now)) {
+    case Leftover::kNone:
+      return Status::Ok();
+    case Leftover::kTree:
+      return StopOrphan(path) ? RemoveTree(path) : Status::Ok();
+    case Leftover::kBeside:
+      return RemoveWhatLiesBeside(branches, path.substr(0, path.rfind('.')));
+    case Leftover::kDirectory:
+      break;
+  }
+  const Branch* branch = OwnerOf(branches, path);
+  if (!StopOrphan(path)) return Status::Ok();
+  PITR_RETURN_IF_ERROR(RemoveDataDirectory(path, data));
+  return branch == nullptr ? Status::Ok() : UnpinBranch(repo, branch->id);
+}
+
+// Undo directories of branches with a server of their own, which may have ended before them.
+Status SweepUndoOf(Repository* repo, const BranchSet& branches, const Identity& identity,
+                   const std::string& beside) {
+  const Result<std::vector<std::string>> names = ListDirectory(beside);
+  if (!names.ok() || !IsOurBranchDirectory(beside)) return Status::Ok();
+  for (const std::string& name : *names) {
+    const std::string path = JoinPath(beside, name);
+    const Branch* owner = IsBranchId(name) ? OwnerOf(branches, path) : nullptr;
+    // What is under way there is that server's.
+    if (owner == nullptr || owner->kind != BranchKind::kUndo) continue;
+    PITR_RETURN_IF_ERROR(SweepOne(repo, branches, identity, path));
+  }
+  return Status::Ok();
+}
+
 // Directories that no branch owns and no operation builds; undo directories whose time is over.
-Status SweepDirectories(Repository* repo, const BranchSet& branches, const Identity& identity) {
+Status SweepDirectories(Repository* repo, const BranchSet& known, const Identity& identity) {
   PITR_ASSIGN_OR_RETURN(const std::string directory, BranchDirectory());
   Result<std::vector<std::string>> names = ListDirectory(directory);
   if (!names.ok() || !IsOurBranchDirectory(directory)) return Status::Ok();
@@ -129,24 +204,14 @@ Status SweepDirectories(Repository* repo, const BranchSet& branches, const Ident
   }
   PITR_ASSIGN_OR_RETURN(const std::string data, RealDataDirectory());
   if (PathExists(IntentPath(data))) return Status::Ok();
-  const Timestamp now = SystemClock().Now();
+  // Read behind the list: servers of branches make directories here as well, of lines that are in the catalogue by then.
+  PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
   for (const std::string& name : *names) {
     const std::string path = JoinPath(directory, name);
-    const Branch* branch = branches.FindId(name);
-    const bool is_guard =
-        name.starts_with("op-") || (name.size() == 8 && name.find('.') == std::string::npos);
-    const bool expired =
-        branch != nullptr && branch->directory_expires_at && *branch->directory_expires_at < now;
-    // A server that was made from this one passes for it; what it is building is its own all the same.
-    const bool orphan = IsBranchId(name) &&
-                        (branch == nullptr || IsBuiltHere(*branch, identity) || branch->deleted_at);
-    const bool is_gone = name.ends_with(kGoneSuffix) && IsBranchId(WithoutGone(name));
-    if ((!orphan && !expired && !is_guard && !is_gone) || IsRecentLog(name, path, now)) continue;
-    StopOrphan(path);
-    PITR_RETURN_IF_ERROR(is_guard ? RemoveTree(path) : RemoveDataDirectory(path, data));
-    if (branch != nullptr) PITR_RETURN_IF_ERROR(UnpinBranch(repo, branch->id));
+    if (name.ends_with(".pitr")) PITR_RETURN_IF_ERROR(SweepUndoOf(repo, branches, identity, path));
+    PITR_RETURN_IF_ERROR(SweepOne(repo, branches, identity, path));
   }
-  return SweepBranches(repo, branches, identity);
+  return SweepBranches(repo, known, identity);
 }
 
 // A test need not wait that long.
@@ -220,26 +285,34 @@ Status LauncherStartup(Repository* repo, const Identity& identity) {
   return CloseDangling(repo, branches, identity);
 }
 
-Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* sizer) {
+Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* sizer,
+                    ComputeKeeper* computes) {
   {
     const LockHolder lock(OperationsLock());
     GetShared()->operations.launcher_pid = MyProcPid;
   }
   PITR_RETURN_IF_ERROR(FinishExchange(repo, identity));
   ServeShipRequest();
+  PITR_RETURN_IF_ERROR(AnswerShipFile());
+  if (!IsCompute() && !InRecovery()) PITR_RETURN_IF_ERROR(computes->Tick(repo));
   sizer->Tick();
   if (ArchivingIsOurs()) PITR_RETURN_IF_ERROR(KeepReplayShort(repo, identity));
   const std::int64_t now = SystemClock().Now().micros;
   if (now < next_sweep && now < next_snapshot_try) return Status::Ok();
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
   sizer->Take(branches, identity);
+  computes->Take(branches);
   if (now >= next_sweep) {
     next_sweep = now + SecondsOf("PITR_SWEEP_SECONDS", 30) * kSecond;
     PITR_RETURN_IF_ERROR(CloseDangling(repo, branches, identity));
     PITR_RETURN_IF_ERROR(SweepDirectories(repo, branches, identity));
     PITR_RETURN_IF_ERROR(DropGivenUp(repo, branches, identity.branch_id, SystemClock().Now()));
     PITR_RETURN_IF_ERROR(KeepPins(repo, branches, identity));
-    PITR_RETURN_IF_ERROR(SweepRepository(repo));
+    if (!IsCompute()) {
+      PITR_ASSIGN_OR_RETURN(const std::string live, RealDataDirectory());
+      PITR_RETURN_IF_ERROR(RemoveExpired(repo, branches, identity, live));
+      PITR_RETURN_IF_ERROR(SweepRepository(repo));
+    }
   }
   return TakeFirstSnapshot(repo, branches, identity);
 }

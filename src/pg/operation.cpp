@@ -292,6 +292,16 @@ void ReleaseSessionsAtCommit(const std::string& id) {
   CopyText(id, committing_operation, sizeof committing_operation);
 }
 
+void TellOfComputes() {
+  std::uint64_t latch = 0;
+  {
+    const LockedSlots locked;
+    GetShared()->operations.computes_changed++;
+    latch = GetShared()->operations.launcher_latch;
+  }
+  if (latch != 0) SetLatch(reinterpret_cast<Latch*>(latch));
+}
+
 std::string StateName(OperationState state) {
   switch (state) {
     case OperationState::kFree:

@@ -73,6 +73,9 @@ class RunningOperation {
   int slot_;
 };
 
+// What servers of branches shall run has changed: the launcher looks.
+void TellOfComputes();
+
 // Session: names and directories of an earlier exchange are still changing hands while its intent is there; waits for that,
 // pitr.operation_lock_timeout at most (kLockTimeout). THROWS ErrorInFlight.
 Status WaitForFinishedExchange();

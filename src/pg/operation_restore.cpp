@@ -3,14 +3,13 @@
 #include "core/base/file.h"
 #include "core/plan/prepared.h"
 #include "core/repo/branches.h"
-#include "core/repo/pins.h"
 #include "core/repo/records.h"
 #include "core/work/tablespaces.h"
 #include "pg/boundary.h"
-#include "pg/demand.h"
 #include "pg/exchange_worker.h"
-#include "pg/fetch_worker.h"
 #include "pg/guc.h"
+#include "pg/in_transaction.h"
+#include "pg/line_build.h"
 #include "pg/log.h"
 #include "pg/operation_kinds.h"
 #include "pg/restore_checks.h"
@@ -19,7 +18,6 @@
 #include "pg/postgres_headers.h"
 
 extern "C" {
-#include "access/xact.h"
 #include "postmaster/syslogger.h"
 #include "utils/guc.h"
 }
@@ -30,54 +28,15 @@ namespace {
 
 constexpr std::int64_t kShipMillis = 120000;
 
-// Runs `body` in a transaction of its own, for reading shared catalogues.
-template <typename Body>
-auto InTransaction(Body body) {
-  Call([] { StartTransactionCommand(); });
-  auto result = body();
-  Call([] { CommitTransactionCommand(); });
-  return result;
-}
-
-std::string PreloadLibraries(const RestorePlan& plan) {
-  // Only when the WAL to replay has records that need somebody else's resource manager (internals 11).
-  return plan.custom_resource_managers.empty() ? std::string()
-                                               : SettingValue("shared_preload_libraries");
-}
-
-Result<Json> CommonJob(const OperationContext& context, const std::string& directory) {
-  PITR_ASSIGN_OR_RETURN(const std::string branches, BranchDirectory());
-  PITR_ASSIGN_OR_RETURN(const std::string sockets, PrivateSocketDirectory(branches, context.id));
-  Json job;
-  job["directory"] = directory;
-  job["bin_directory"] = BinDirectory();
-  job["program"] = PitrProgram();
-  job["socket_directory"] = sockets;
-  job["superuser"] = InTransaction([] { return BootstrapSuperuser(); });
-  PITR_ASSIGN_OR_RETURN(job["live"], LiveServerJson());
-  return job;
-}
-
-Result<Json> BuildJob(const OperationContext& context, const RestoreRequest& request,
-                      const RestorePlan& plan, const Identity& identity,
-                      const std::string& directory) {
-  PITR_ASSIGN_OR_RETURN(Json job, CommonJob(context, directory));
-  const Settings settings = CurrentSettings();
-  job["kind"] = "build";
-  PutAccess(settings.repository, &job);
-  job["identity"] = EncodeIdentity(identity);
-  job["plan"] = PlanToJson(plan);
-  job["workers"] = settings.restore_workers;
-  job["read_ahead_bytes"] = static_cast<std::int64_t>(settings.wal_read_ahead_kb) * 1024;
-  job["recovery_settings"] = settings.recovery_settings;
-  job["preload_libraries"] = PreloadLibraries(plan);
-  job["library"] = PreloadName();
-  if (CheckDemandLoading().ok()) {
-    job["demand_load"]["fetch_workers"] = RegisteredFetchWorkers();
-  }
-  job["keep_passwords"] = request.keep_passwords;
-  job["branch"] = identity.branch_id;
-  return job;
+// The line that the replacement will write, in the catalogue before it exists on disk, without the name yet.
+Status AddLine(Repository* repo, const Branch& self, const RestorePlan& plan, const BranchId& id,
+               const std::string& role) {
+  Branch line = NewLine(self, plan, id, role);
+  line.parent = self.parent;
+  return UpdateBranches(repo, [&](BranchSet* set) {
+    if (set->FindId(id) == nullptr) set->Add(line);
+    return Status::Ok();
+  });
 }
 
 std::string NewUndoName(const BranchSet& branches, const std::string& name,
@@ -85,48 +44,6 @@ std::string NewUndoName(const BranchSet& branches, const std::string& name,
   if (!wanted.empty()) return wanted;
   return UndoBranchName(name, FormatTime(now, 0),
                         [&](const std::string& taken) { return branches.IsNameTaken(taken); });
-}
-
-// The line that the replacement will write, in the catalogue before it exists on disk, without the name yet.
-Status AddLine(Repository* repo, const Branch& self, const RestorePlan& plan, const BranchId& id,
-               const std::string& role) {
-  Branch line;
-  line.id = id;
-  line.name = id;
-  line.kind = self.kind;
-  line.root = self.root;
-  line.parent = self.parent;
-  line.ancestor = plan.owner;
-  line.fork_lsn = plan.record_end;
-  line.fork_timeline = plan.timeline;
-  if (plan.last_commit) line.fork_time = plan.last_commit->event.time;
-  line.state = "creating";
-  line.builder = self.id;
-  line.created_at = line.updated_at = SystemClock().Now();
-  line.created_by = role;
-  return UpdateBranches(repo, [&](BranchSet* set) {
-    if (set->FindId(id) == nullptr) set->Add(line);
-    return Status::Ok();
-  });
-}
-
-// The line never came to be.
-void DropLine(Repository* repo, const BranchId& id) {
-  const Status dropped = UpdateBranches(repo, [&](BranchSet* set) {
-    std::erase_if(set->branches, [&](const Branch& branch) { return branch.id == id; });
-    std::erase_if(set->name_spans, [&](const NameSpan& span) { return span.id == id; });
-    return Status::Ok();
-  });
-  if (!dropped.ok()) LogStatus(WARNING, "could not remove a branch that was not built", dropped);
-  const Status unpinned = UnpinBranch(repo, id);
-  if (!unpinned.ok()) LogStatus(WARNING, "could not let go of a snapshot", unpinned);
-}
-
-// Servers elsewhere delete snapshots too, and know nothing of this directory. The launcher renews the pin and lets go of it.
-Status PinForLoading(Repository* repo, const RestorePlan& plan, const BranchId& id,
-                     const std::string& directory) {
-  if (!CheckDemandLoading().ok()) return Status::Ok();
-  return PinSnapshot(repo, NewPin(plan.snapshot, id, directory, SystemClock().Now()));
 }
 
 Json AnswerRow(const OperationContext& context, const std::string& branch, const BranchId& id,
@@ -194,13 +111,6 @@ Status RecordReplay(const OperationContext& context, std::uint64_t bytes, std::u
   return AppendOperation(context.repo, record);
 }
 
-Result<Json> AnswerRoles(const std::string& need) {
-  if (need != "roles") return Status(Code::kInternal, "the child process needs \"" + need + "\"");
-  Json answer;
-  answer["roles"] = InTransaction([] { return RolesJson(); });
-  return answer;
-}
-
 // Everything that needs the catalogue and the checks, again in the worker: the session looked at them a moment ago.
 Result<RestorePlan> PlanAndCheck(const OperationContext& context, const RestoreRequest& request,
                                  const BranchSet& branches) {
@@ -221,9 +131,8 @@ Result<Json> BuildAndExchange(const OperationContext& context, const RestoreRequ
                               const BranchSet& branches, const Branch& self,
                               const RestorePlan& plan, const std::string& directory,
                               const BranchId& id) {
-  Identity identity = *context.identity;
-  identity.branch_id = id;
-  PITR_ASSIGN_OR_RETURN(const Json job, BuildJob(context, request, plan, identity, directory));
+  PITR_ASSIGN_OR_RETURN(const Json job,
+                        BuildJob(context, plan, id, directory, request.keep_passwords));
   BeginCheckpoint();
   PITR_ASSIGN_OR_RETURN(const Json built, RunChild(context, job, AnswerRoles));
   Intent intent = NewIntent(context, request, self);

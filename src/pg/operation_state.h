@@ -23,7 +23,7 @@ struct OperationSlot {
   // kRunning on the worker writes; the caller (or, when nobody waits, the worker's end) frees the slot.
   OperationState state;
   char id[64];
-  char kind[16];         // snapshot, restore, undo, verify, complete
+  char kind[16];         // snapshot, restore, undo, verify, branch, restore_other, complete
   char branch[260 * 4];  // name, for messages
   char branch_id[64];
   char phase[32];
@@ -50,6 +50,7 @@ struct OperationsShared {
   std::uint64_t ship_wanted, ship_done;  // LSNs
   char ship_error[512];                  // of the last attempt; empty when it worked
   std::int64_t ship_tried_at;
+  std::uint32_t computes_changed;  // counts what concerns the servers that the launcher keeps
   OperationSlot slots[kOperationSlots];
 };
 

@@ -50,6 +50,8 @@ Result<Json> RunKind(const std::string& kind, const OperationContext& context) {
   if (kind == "restore") return RunRestore(context);
   if (kind == "undo") return RunUndo(context);
   if (kind == "verify") return RunVerify(context);
+  if (kind == "branch") return RunCreateBranch(context);
+  if (kind == "restore_other") return RunRestoreOther(context);
   return Status(Code::kInternal, "unknown kind of operation \"" + kind + "\"");
 }
 

@@ -10,6 +10,7 @@
 #include "core/repo/pins.h"
 #include "pg/boundary.h"
 #include "pg/branch_rows.h"
+#include "pg/compute.h"
 #include "pg/demand.h"
 #include "pg/log.h"
 #include "pg/server_facts.h"
@@ -51,9 +52,10 @@ Result<Locals> FindLocals(const BranchSet& branches, const Identity& identity) {
                                           ? std::optional<SnapshotId>()
                                           : SnapshotId(incomplete->index().snapshot())};
   for (const Branch& branch : branches.branches) {
+    // One whose server does not run has nobody else.
+    const bool is_ours = branch.kind == BranchKind::kUndo || (branch.compute && !IsCompute());
     if (branch.id == identity.branch_id || branch.deleted_at || branch.state == "creating" ||
-        branch.kind != BranchKind::kUndo || !branch.directory ||
-        !IsDirectoryOf(*branch.directory, branch.id)) {
+        !is_ours || !branch.directory || !IsDirectoryOf(*branch.directory, branch.id)) {
       continue;
     }
     const Result<std::optional<std::string>> snapshot = demand::SnapshotOfFolder(*branch.directory);

@@ -1,6 +1,7 @@
 #include "pg/restore_arguments.h"
 
 #include "pg/boundary.h"
+#include "pg/compute.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
@@ -65,7 +66,8 @@ Status ReadText(const std::string& text, const Session& session, PlanRequest* pl
   return Status::Ok();
 }
 
-Status ReadSource(FunctionCallInfo fcinfo, const Session& session, PlanRequest* plan) {
+Status ReadSource(FunctionCallInfo fcinfo, const Session& session, RestoreRequest* request) {
+  PlanRequest* plan = &request->plan;
   const std::string branch = TextArg(fcinfo, 0), source = TextArg(fcinfo, 1);
   Result<const Branch*> target = session.BranchArg(branch);
   if (!target.ok()) {
@@ -77,10 +79,14 @@ Status ReadSource(FunctionCallInfo fcinfo, const Session& session, PlanRequest* 
     return status;
   }
   if ((*target)->id != session.identity.branch_id) {
-    return Status(Code::kUnsupported,
-                  "branch \"" + branch + "\" has no server here that could be restored")
-        .WithHint("Only the connected branch, \"" + session.self().name +
-                  "\", can be restored in place.");
+    if (!HasComputeHere(**target)) {
+      return Status(Code::kUnsupported,
+                    "branch \"" + branch + "\" has no server here that could be restored")
+          .WithHint("A branch with a server of its own can be, and the connected branch, \"" +
+                    session.self().name + "\".");
+    }
+    // ^self and ^parent are its own.
+    request->target = plan->self = (*target)->id;
   }
   const auto is_branch = [&](std::string_view name) {
     return session.branches.FindName(name) != nullptr;
@@ -92,7 +98,8 @@ Status ReadSource(FunctionCallInfo fcinfo, const Session& session, PlanRequest* 
 }
 
 Status ReadTarget(FunctionCallInfo fcinfo, RestoreShape shape, const Session& session,
-                  PlanRequest* plan) {
+                  RestoreRequest* request) {
+  PlanRequest* plan = &request->plan;
   if (IsNull(fcinfo, 0) || (shape == RestoreShape::kSource && IsNull(fcinfo, 1))) {
     return Status(Code::kInvalidArgument, "the target of a restore must not be null");
   }
@@ -111,7 +118,7 @@ Status ReadTarget(FunctionCallInfo fcinfo, RestoreShape shape, const Session& se
       plan->bare = true;
       return Status::Ok();
     case RestoreShape::kSource:
-      return ReadSource(fcinfo, session, plan);
+      return ReadSource(fcinfo, session, request);
   }
   return Status(Code::kInternal, "unknown shape of arguments");
 }
@@ -168,7 +175,7 @@ Result<RestoreRequest> ReadRestoreArguments(FunctionCallInfo fcinfo, RestoreShap
     return Status(Code::kUnsupported, "finalize => false is not supported in this version");
   }
   PITR_RETURN_IF_ERROR(CheckParentAfter(fcinfo, places.parent_after));
-  PITR_RETURN_IF_ERROR(ReadTarget(fcinfo, shape, session, &request.plan));
+  PITR_RETURN_IF_ERROR(ReadTarget(fcinfo, shape, session, &request));
   if (const std::optional<std::string> name = OptionalTextArg(fcinfo, places.undo_name)) {
     PITR_RETURN_IF_ERROR(CheckName(*name, "branch"));
     if (session.branches.IsNameTaken(*name)) {
@@ -176,8 +183,9 @@ Result<RestoreRequest> ReadRestoreArguments(FunctionCallInfo fcinfo, RestoreShap
     }
     request.undo_name = *name;
   }
-  if (session.self().is_protected && !request.force) {
-    return Status(Code::kProtected, "branch \"" + session.self().name + "\" is protected")
+  const Branch& restored = *session.branches.FindId(request.plan.self);
+  if (restored.is_protected && !request.force) {
+    return Status(Code::kProtected, "branch \"" + restored.name + "\" is protected")
         .WithHint("Use force => true to restore it all the same.");
   }
   return request;

@@ -19,6 +19,8 @@ Json RequestToJson(const RestoreRequest& request) {
   json["preserve"] = request.preserve;
   json["keep_passwords"] = request.keep_passwords;
   json["force"] = request.force;
+  json["target"] = request.target;
+  json["reset"] = request.reset;
   json["function"] = request.function;
   json["arguments"] = request.arguments;
   json["role_name"] = request.role_name;
@@ -44,6 +46,8 @@ Result<RestoreRequest> RequestFromJson(const Json& json) {
   PITR_ASSIGN_OR_RETURN(request.preserve, JsonBool(json, "preserve"));
   PITR_ASSIGN_OR_RETURN(request.keep_passwords, JsonBool(json, "keep_passwords"));
   PITR_ASSIGN_OR_RETURN(request.force, JsonBool(json, "force"));
+  PITR_ASSIGN_OR_RETURN(request.target, JsonText(json, "target"));
+  PITR_ASSIGN_OR_RETURN(request.reset, JsonBool(json, "reset"));
   PITR_ASSIGN_OR_RETURN(request.function, JsonText(json, "function"));
   PITR_ASSIGN_OR_RETURN(request.arguments, JsonText(json, "arguments"));
   PITR_ASSIGN_OR_RETURN(request.role_name, JsonText(json, "role_name"));

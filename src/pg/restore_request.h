@@ -13,6 +13,8 @@ struct RestoreRequest {
   std::string undo_name;  // empty: the automatic one
   bool preserve = true, keep_passwords = true, force = false;
   bool wait = true;
+  BranchId target;     // another branch than the connected one; empty: that
+  bool reset = false;  // its time to live begins anew
   std::string function, arguments, role_name, client_addr;  // for the audit row
 };
 

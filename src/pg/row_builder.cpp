@@ -9,6 +9,7 @@ extern "C" {
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/pg_lsn.h"
@@ -55,6 +56,14 @@ ReturnSetInfo* ResultInfo(FunctionCallInfo fcinfo) {
 
 std::string TextArg(FunctionCallInfo fcinfo, int index) {
   const Span span = Call([&] { return TextSpan(fcinfo->args[index].value); });
+  return span.Copy();
+}
+
+std::string JsonbArg(FunctionCallInfo fcinfo, int index) {
+  const Span span = Call([&] {
+    const Datum printed = DirectFunctionCall1(jsonb_out, fcinfo->args[index].value);
+    return TextSpan(PointerGetDatum(cstring_to_text(DatumGetCString(printed))));
+  });
   return span.Copy();
 }
 

@@ -32,6 +32,8 @@ Result<Timestamp> TimeArg(FunctionCallInfo fcinfo, int index);
 std::int64_t IntervalArg(FunctionCallInfo fcinfo, int index);
 // Null elements are left out.
 std::vector<std::string> TextArrayArg(FunctionCallInfo fcinfo, int index);
+// A jsonb as the server prints it.
+std::string JsonbArg(FunctionCallInfo fcinfo, int index);
 std::optional<std::string> OptionalTextArg(FunctionCallInfo fcinfo, int index);
 
 // A value for `return`: the text in the caller's memory context.

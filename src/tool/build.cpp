@@ -19,6 +19,7 @@
 #include "core/work/control_file.h"
 #include "core/work/lay_out.h"
 #include "core/work/tablespaces.h"
+#include "tool/auto_conf.h"
 #include "tool/durability.h"
 #include "tool/held.h"
 #include "tool/recovery.h"
@@ -309,6 +310,11 @@ Status Build::Configure() {
   if (request_.live) {
     PITR_RETURN_IF_ERROR(TakeOverLiveFiles(*request_.live, request_.directory));
     PITR_FAULT("build.before_second_start");
+    if (request_.branch_settings) {
+      PITR_RETURN_IF_ERROR(AppendToAutoConf(request_.directory, *request_.branch_settings));
+      RemoveSocketDirectory(request_.socket_directory);
+      return RemoveFile(StagingFile(request_.directory, "staging.log"));
+    }
     const TrialRequest trial = {request_.directory, request_.bin_directory,
                                 request_.socket_directory, request_.port, is_incomplete_};
     PITR_RETURN_IF_ERROR(TryLiveSettings(*request_.live, trial, cancel_));

@@ -15,6 +15,7 @@
 #include "core/work/progress.h"
 #include "tool/live_trial.h"
 #include "tool/roles.h"
+#include "tool/staging_config.h"
 
 namespace pitr::tool {
 
@@ -47,6 +48,9 @@ struct BuildRequest {
   // What today gives.
   std::string superuser;  // name of the bootstrap superuser, may be empty
   bool keep_passwords = true;
+  // Of a branch that gets a server of its own beside the live one: what it has otherwise, in postgresql.auto.conf. It is not tried with the
+  // live settings, since it is started with its own.
+  std::optional<std::vector<Setting>> branch_settings;
   std::optional<LiveServer>
       live;  // none: the directory keeps the configuration of the past and is not tried
 };

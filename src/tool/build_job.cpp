@@ -77,6 +77,33 @@ Status ParseMeans(const Json& job, BuildRequest* request) {
   return Status::Ok();
 }
 
+Status AppendPairs(const Json& object, std::string_view member, std::vector<Setting>* settings) {
+  const Json* list = JsonArray(object, member);
+  for (const Json& each : list != nullptr ? *list : Json::array()) {
+    if (!each.is_array() || each.size() != 2 || !each[0].is_string() || !each[1].is_string()) {
+      return Status(Code::kCorrupt,
+                    "member \"" + std::string(member) + "\" holds more than pairs of texts");
+    }
+    settings->emplace_back(each[0].get<std::string>(), each[1].get<std::string>());
+  }
+  return Status::Ok();
+}
+
+// In the order in which they win: what comes later is stronger.
+Result<std::optional<std::vector<Setting>>> ParseBranchSettings(const Json& job) {
+  const Json* json = JsonObject(job, "branch_settings");
+  if (json == nullptr) {
+    return std::optional<std::vector<Setting>>();
+  }
+  std::vector<Setting> settings;
+  PITR_RETURN_IF_ERROR(AppendPairs(*json, "base", &settings));
+  PITR_ASSIGN_OR_RETURN(const auto text, JsonOptionalText(*json, "text"));
+  PITR_ASSIGN_OR_RETURN(const std::vector<Setting> common, ParseSettings(text.value_or("")));
+  settings.insert(settings.end(), common.begin(), common.end());
+  PITR_RETURN_IF_ERROR(AppendPairs(*json, "own", &settings));
+  return std::optional(std::move(settings));
+}
+
 // Speaks to the worker on behalf of the build.
 class WorkerClient final : public BuildClient {
  public:
@@ -86,6 +113,9 @@ class WorkerClient final : public BuildClient {
   void Note(const std::string& text) override { context_->output->Log(LogLevel::kInfo, text); }
   Result<std::optional<std::vector<Role>>> RolesOfToday() override {
     PITR_ASSIGN_OR_RETURN(const Json answer, context_->Ask("roles"));
+    if (answer["roles"].is_null()) {
+      return std::optional<std::vector<Role>>();
+    }
     PITR_ASSIGN_OR_RETURN(std::vector<Role> roles, ParseRoles(answer));
     return std::optional<std::vector<Role>>(std::move(roles));
   }
@@ -109,6 +139,7 @@ Result<BuildRequest> ParseBuildJob(const Json& job) {
   PITR_RETURN_IF_ERROR(ParseMeans(job, &request));
   PITR_ASSIGN_OR_RETURN(request.keep_passwords, JsonBool(job, "keep_passwords"));
   PITR_ASSIGN_OR_RETURN(request.live, ParseLiveServer(job));
+  PITR_ASSIGN_OR_RETURN(request.branch_settings, ParseBranchSettings(job));
   return request;
 }
 

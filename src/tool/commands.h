@@ -11,6 +11,7 @@ int RestoreMain(const std::vector<std::string>& arguments);
 int InfoMain(const std::vector<std::string>& arguments);
 int VerifyMain(const std::vector<std::string>& arguments);
 int JobMain(const std::vector<std::string>& arguments);
+int ComputeMain(const std::vector<std::string>& arguments);
 int GuardMain(const std::vector<std::string>& arguments);
 
 }  // namespace pitr::tool

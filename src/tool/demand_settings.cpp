@@ -6,6 +6,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/file.h"
+#include "tool/auto_conf.h"
 #include "tool/programs.h"
 #include "tool/restored_server.h"
 #include "tool/staging_config.h"
@@ -13,8 +14,6 @@
 namespace pitr::tool {
 
 namespace {
-
-constexpr std::uint64_t kMaxConfiguration = 1ULL << 20;
 
 // What the server would run with. Where its files cannot be read yet (of another machine, say), what it needs is written all the same.
 class Configuration {
@@ -71,15 +70,7 @@ Status WriteDemandSettings(const std::string& bin_directory, const std::string& 
   if (server_major >= 18 && past.Value("io_method") == "io_uring") {
     settings.emplace_back("io_method", "worker");
   }
-  const std::string path = JoinPath(directory, "postgresql.auto.conf");
-  Result<std::string> text = ReadTextFile(path, kMaxConfiguration);
-  if (!text.ok() && text.status().code() != Code::kNotFound) return text.status();
-  std::string changed = text.ok() ? *text : std::string();
-  if (!changed.empty() && changed.back() != '\n') changed += '\n';
-  for (const auto& [name, value] : settings) {
-    changed += ConfigLine(name, value);
-  }
-  return WriteFileDurably(path, AsBytes(changed));
+  return AppendToAutoConf(directory, settings);
 }
 
 }  // namespace pitr::tool

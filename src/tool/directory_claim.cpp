@@ -11,6 +11,7 @@
 #include "core/base/fault.h"
 #include "core/base/json.h"
 #include "core/work/lay_out.h"
+#include "core/work/living_server.h"
 #include "core/work/tablespaces.h"
 #include "tool/held.h"
 #include "tool/staging_server.h"

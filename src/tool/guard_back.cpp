@@ -10,6 +10,7 @@
 #include "core/base/file.h"
 #include "core/repo/identity.h"
 #include "core/repo/intent.h"
+#include "core/work/living_server.h"
 #include "tool/staging_server.h"
 
 namespace pitr::tool {

@@ -19,6 +19,7 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/repo/intent.h"
+#include "core/work/living_server.h"
 #include "tool/command_line.h"
 #include "tool/commands.h"
 #include "tool/exit_codes.h"

@@ -48,6 +48,9 @@ Result<Json> Dispatch(const Json& job, JobContext* context) {
   if (kind == "prepare") {
     return RunPrepareJob(job, context);
   }
+  if (kind == "start") {
+    return RunStartJob(job, context);
+  }
   if (kind == "verify") {
     return RunVerifyJob(job, context);
   }

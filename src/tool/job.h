@@ -78,6 +78,7 @@ struct JobContext {
 Result<Json> RunSnapshotJob(const Json& job, JobContext* context);
 Result<Json> RunBuildJob(const Json& job, JobContext* context);
 Result<Json> RunPrepareJob(const Json& job, JobContext* context);
+Result<Json> RunStartJob(const Json& job, JobContext* context);
 Result<Json> RunVerifyJob(const Json& job, JobContext* context);
 Result<Json> RunReplicateJob(const Json& job, JobContext* context);
 

@@ -29,13 +29,10 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
-    {"wal-get", WalGetMain},
-    {"restore", RestoreMain},
-    {"info", InfoMain},
-    {"verify", VerifyMain},
-    {"job", JobMain},
-    {"guard", GuardMain},
-    {"fault-points", FaultPointsMain},
+    {"wal-get", WalGetMain},  {"restore", RestoreMain},
+    {"info", InfoMain},       {"verify", VerifyMain},
+    {"job", JobMain},         {"guard", GuardMain},
+    {"compute", ComputeMain}, {"fault-points", FaultPointsMain},
 };
 
 constexpr char kUsage[] =
@@ -65,7 +62,7 @@ constexpr char kUsage[] =
     "--encryption-key-file FILE, or the environment PITR_ENCRYPTION_KEY_FILE or "
     "PITR_ENCRYPTION_KEY_COMMAND.\n"
     "Exit 2: wrong usage, 200: failed.\n"
-    "The server also starts: pitr job, pitr guard. For tests: pitr fault-points.\n";
+    "The server also starts: pitr job, pitr guard, pitr compute. For tests: pitr fault-points.\n";
 
 int Run(int argc, char** argv) {
   SetProcessCancel(&CancelOfProcess());

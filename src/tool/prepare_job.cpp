@@ -2,6 +2,7 @@
 // copy of what it holds, so nothing is ever removed from it and its server writes with fsync as the live one does.
 #include "core/base/file.h"
 #include "core/work/control_file.h"
+#include "core/work/living_server.h"
 #include "tool/durability.h"
 #include "tool/held.h"
 #include "tool/job.h"

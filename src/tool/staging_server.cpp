@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <string_view>
 #include <thread>
 
 #include "core/base/file.h"
+#include "core/work/living_server.h"
 #include "tool/signals.h"
 
 extern char** environ;
@@ -24,28 +24,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kPoll(20);
 constexpr std::chrono::seconds kQuitPatience(5);
-constexpr std::size_t kMaxPidFile = 4096;
 constexpr std::size_t kTailBytes = 1500;
-constexpr int kStateLine = 8;  // LOCK_FILE_LINE_PM_STATUS, src/include/utils/pidfile.h (15, 17, 18)
-
-// Ours without what belongs to the live server: its PG… variables, and the socket through which it talks to systemd, to which
-// staging must not say that the service is ready or stopping.
-std::vector<std::string> ChildEnvironment(const std::map<std::string, std::string>& added) {
-  std::vector<std::string> variables;
-  for (char** variable = environ; *variable != nullptr; variable++) {
-    const std::string_view text(*variable);
-    const std::string name(text.substr(0, text.find('=')));
-    const bool foreign = name.compare(0, 2, "PG") == 0 || name == "NOTIFY_SOCKET" ||
-                         name.compare(0, 8, "WATCHDOG") == 0 || name.compare(0, 7, "LISTEN_") == 0;
-    if (!foreign && added.count(name) == 0) {
-      variables.emplace_back(text);
-    }
-  }
-  for (const auto& [name, value] : added) {
-    variables.push_back(name + "=" + value);
-  }
-  return variables;
-}
 
 std::vector<char*> Pointers(std::vector<std::string>* texts) {
   std::vector<char*> pointers;
@@ -75,17 +54,6 @@ std::vector<char*> Pointers(std::vector<std::string>* texts) {
   _exit(written < 0 ? 126 : 127);
 }
 
-std::string_view Line(std::string_view text, int number) {
-  for (int line = 1; line < number; line++) {
-    const std::size_t end = text.find('\n');
-    if (end == std::string_view::npos) {
-      return {};
-    }
-    text.remove_prefix(end + 1);
-  }
-  return text.substr(0, text.find('\n'));
-}
-
 std::string ExitText(int status) {
   if (WIFSIGNALED(status)) {
     return "was ended by signal " + std::to_string(WTERMSIG(status));
@@ -94,6 +62,25 @@ std::string ExitText(int status) {
 }
 
 }  // namespace
+
+// Ours without what belongs to the live server: its PG… variables, and the socket through which it talks to systemd, to which
+// staging must not say that the service is ready or stopping.
+std::vector<std::string> ServerEnvironment(const std::map<std::string, std::string>& added) {
+  std::vector<std::string> variables;
+  for (char** variable = environ; *variable != nullptr; variable++) {
+    const std::string_view text(*variable);
+    const std::string name(text.substr(0, text.find('=')));
+    const bool foreign = name.compare(0, 2, "PG") == 0 || name == "NOTIFY_SOCKET" ||
+                         name.compare(0, 8, "WATCHDOG") == 0 || name.compare(0, 7, "LISTEN_") == 0;
+    if (!foreign && added.count(name) == 0) {
+      variables.emplace_back(text);
+    }
+  }
+  for (const auto& [name, value] : added) {
+    variables.push_back(name + "=" + value);
+  }
+  return variables;
+}
 
 std::string LogTail(const std::string& path, std::size_t max_bytes) {
   Result<File> file = File::Open(path, O_RDONLY);
@@ -130,29 +117,6 @@ std::string LogTail(const std::string& path, std::size_t max_bytes) {
   return kept;
 }
 
-std::optional<pid_t> LivingServer(const std::string& directory) {
-  const Result<std::string> text = ReadTextFile(JoinPath(directory, "postmaster.pid"), kMaxPidFile);
-  if (!text.ok()) {
-    return std::nullopt;
-  }
-  const std::string_view line = Line(*text, 1);
-  pid_t pid = 0;
-  std::from_chars(line.data(), line.data() + line.size(), pid);
-  if (pid <= 0) {
-    return std::nullopt;
-  }
-  // The pid alone proves nothing: the old directory of an exchange names the live server, and in a container pid 1 always
-  // lives. A server's working directory is its data directory.
-  char place[4096], wanted[4096];
-  const std::string link = "/proc/" + std::to_string(pid) + "/cwd";
-  const ssize_t size = readlink(link.c_str(), place, sizeof place);
-  if (size <= 0 || realpath(directory.c_str(), wanted) == nullptr) {
-    return std::nullopt;
-  }
-  const std::string_view found(place, static_cast<std::size_t>(size));
-  return found == wanted ? std::optional<pid_t>(pid) : std::nullopt;
-}
-
 Result<std::unique_ptr<StagingServer>> StagingServer::Start(const StagingOptions& options) {
   if (const std::optional<pid_t> other = LivingServer(options.directory)) {
     return Status(Code::kInUse, "a server runs in \"" + options.directory + "\" (pid " +
@@ -167,7 +131,7 @@ Result<std::unique_ptr<StagingServer>> StagingServer::Start(const StagingOptions
                         File::Open(options.log_file, O_WRONLY | O_CREAT | O_APPEND));
   std::vector<std::string> arguments = {program, "-D", options.directory};
   arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
-  std::vector<std::string> environment = ChildEnvironment(options.environment);
+  std::vector<std::string> environment = ServerEnvironment(options.environment);
   std::vector<char*> argument_pointers = Pointers(&arguments);
   std::vector<char*> environment_pointers = Pointers(&environment);
   const pid_t self = getpid();
@@ -222,18 +186,7 @@ Status StagingServer::CheckRunning() {
   return Failure("the server in \"" + options_.directory + "\" " + ExitText(exit_status_));
 }
 
-std::string StagingServer::State() const {
-  const Result<std::string> text =
-      ReadTextFile(JoinPath(options_.directory, "postmaster.pid"), kMaxPidFile);
-  if (!text.ok()) {
-    return {};
-  }
-  std::string state(Line(*text, kStateLine));
-  while (!state.empty() && state.back() == ' ') {
-    state.pop_back();
-  }
-  return state;
-}
+std::string StagingServer::State() const { return ServerWord(options_.directory); }
 
 Status StagingServer::WaitReady(const CancelToken& cancel) {
   for (;;) {

@@ -26,6 +26,9 @@ struct StagingOptions {
 
 enum class StopMode { kFast, kImmediate };
 
+// Ours, without what belongs to the live server, with `added`: for a server that is another one.
+std::vector<std::string> ServerEnvironment(const std::map<std::string, std::string>& added);
+
 class StagingServer {
  public:
   // kInUse when postmaster.pid names a living server of this directory. The thread that calls must live as long as the server.
@@ -60,8 +63,5 @@ class StagingServer {
 
 // The last lines of a server's log, at most `max_bytes`, without the noise of restored segments.
 std::string LogTail(const std::string& path, std::size_t max_bytes);
-
-// The pid in postmaster.pid if that process is a server of this directory; a stale file gives nothing.
-std::optional<pid_t> LivingServer(const std::string& directory);
 
 }  // namespace pitr::tool

@@ -2,11 +2,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <climits>
 #include <csignal>
-#include <optional>
 
 #include "core/base/ascii.h"
 #include "core/base/file.h"
@@ -14,6 +14,15 @@
 namespace pitr {
 
 namespace {
+
+constexpr std::size_t kMaxEnvironment = 4U << 20;
+
+template <typename Number>
+bool ParseWhole(std::string_view text, Number* number) {
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, *number);
+  return !text.empty() && parsed.ec == std::errc() && parsed.ptr == end;
+}
 
 struct Stat {
   char state = 0;
@@ -95,6 +104,43 @@ bool IsProcessGone(std::string_view mark) {
   // Other people's processes may be hidden: one that cannot be read is alive. One that only waits for its parent is not.
   const std::optional<Stat> stat = ReadStat(pid);
   return stat && (stat->start != start || stat->state == 'Z' || stat->state == 'X');
+}
+
+std::optional<ProcessMark> MarkOfProcess(pid_t pid) {
+  const std::optional<Stat> stat = pid > 0 ? ReadStat(pid) : std::nullopt;
+  if (!stat || stat->start == 0 || stat->state == 'Z' || stat->state == 'X') return std::nullopt;
+  return ProcessMark{pid, stat->start};
+}
+
+bool IsAlive(const ProcessMark& mark) { return MarkOfProcess(mark.pid) == mark; }
+
+std::string FormatMark(const ProcessMark& mark) {
+  return std::to_string(mark.pid) + ":" + std::to_string(mark.start);
+}
+
+std::optional<ProcessMark> ParseMark(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  ProcessMark mark;
+  if (colon == std::string_view::npos || !ParseWhole(text.substr(0, colon), &mark.pid) ||
+      !ParseWhole(text.substr(colon + 1), &mark.start) || mark.pid <= 0) {
+    return std::nullopt;
+  }
+  return mark;
+}
+
+std::optional<std::string> VariableOfProcess(pid_t pid, std::string_view name) {
+  const Result<std::string> text =
+      ReadTextFile("/proc/" + std::to_string(pid) + "/environ", kMaxEnvironment);
+  if (!text.ok()) return std::nullopt;
+  const std::string prefix = std::string(name) + "=";
+  for (std::string_view rest = *text; !rest.empty();) {
+    const std::size_t end = std::min(rest.find('\0'), rest.size());
+    if (rest.starts_with(prefix)) {
+      return std::string(rest.substr(prefix.size(), end - prefix.size()));
+    }
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return std::nullopt;
 }
 
 }  // namespace pitr

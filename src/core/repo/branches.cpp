@@ -2,6 +2,7 @@
 #include "core/repo/branches.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/repo/catalogue.h"
 
@@ -137,6 +138,29 @@ void BranchSet::Rename(const BranchId& id, const std::string& new_name, Timestam
   InsertSpan(&name_spans, {new_name, id, now, std::nullopt});
   branch->name = new_name;
   branch->updated_at = now;
+}
+
+void BranchSet::HandOver(const BranchId& outgoing, const BranchId& incoming,
+                         const std::string& undo_name, Timestamp now) {
+  Branch* before = FindId(outgoing);
+  Branch* after = FindId(incoming);
+  const std::string name = before->name;
+  Rename(outgoing, undo_name, now);
+  Rename(incoming, name, now);
+  after->kind = before->kind;
+  after->is_default = before->is_default;
+  after->is_protected = before->is_protected;
+  // The port and the files belong to the server, which goes on.
+  after->compute = std::exchange(before->compute, std::nullopt);
+  after->created_with = std::exchange(before->created_with, std::string());
+  after->expires_at = std::exchange(before->expires_at, std::nullopt);
+  after->ttl_seconds = std::exchange(before->ttl_seconds, std::nullopt);
+  after->builder.reset();
+  after->deleted_at.reset();
+  after->last_reset_at = after->updated_at = now;
+  before->kind = BranchKind::kUndo;
+  before->is_default = before->is_protected = false;
+  before->updated_at = now;
 }
 
 Result<BranchSet> ReadBranches(Repository* repo) {

@@ -19,6 +19,15 @@ namespace pitr {
 enum class BranchKind { kRoot, kChild, kUndo, kSchemaOnly };
 std::string_view BranchKindName(BranchKind kind);
 
+// The server that runs on a branch's directory beside that of the branch that was made first. `state` "running" or "stopped" is what is
+// wanted; whether it runs is seen by the directory.
+struct BranchCompute {
+  int port = 0;
+  // Configuration files outside of its directory, which it shares with the server it was made from; empty: in its directory.
+  std::string config_file, hba_file, ident_file;
+  friend bool operator==(const BranchCompute&, const BranchCompute&) = default;
+};
+
 struct Branch {
   BranchId id;
   std::string name;
@@ -41,7 +50,9 @@ struct Branch {
   // of its process instead (base/process.h), so that others can tell when it is gone (unbuilt.h).
   std::optional<BranchId> builder;
   std::optional<std::string> builder_process;
+  std::optional<BranchCompute> compute;
   std::string created_by;
+  std::string created_with;  // arguments of pitr_create_branch: the same call again succeeds
 };
 
 struct NameSpan {  // `name` showed branch `id` in [since, until)
@@ -70,6 +81,10 @@ struct BranchSet {
   void Add(Branch branch);
   // Moves names at `now`: closes and opens spans. REQUIRES: the new name is free or given away in the same update.
   void Rename(const BranchId& id, const std::string& new_name, Timestamp now);
+  // After a restore: `incoming` is now what `outgoing` was, name, kind, flags, time to live and server, and `outgoing` becomes an undo branch called
+  // `undo_name`. States and directories are the caller's. REQUIRES: both are there.
+  void HandOver(const BranchId& outgoing, const BranchId& incoming, const std::string& undo_name,
+                Timestamp now);
 };
 
 // Document kind "branches"; format: doc/repository-format.md. kCorrupt names the branch and the member; kUnsupported

@@ -31,6 +31,20 @@ void PutTime(Json* json, const char* member, const std::optional<Timestamp>& tim
   }
 }
 
+Json EncodeCompute(const BranchCompute& compute) {
+  Json json;
+  json["port"] = compute.port;
+  const std::pair<const char*, const std::string*> files[] = {{"config_file", &compute.config_file},
+                                                              {"hba_file", &compute.hba_file},
+                                                              {"ident_file", &compute.ident_file}};
+  for (const auto& [member, path] : files) {
+    if (!path->empty()) {
+      json[member] = *path;
+    }
+  }
+  return json;
+}
+
 Json EncodeBranch(const Branch& branch) {
   Json json;
   json["id"] = branch.id;
@@ -72,7 +86,13 @@ Json EncodeBranch(const Branch& branch) {
   if (branch.builder_process.has_value()) {
     json["builder_process"] = *branch.builder_process;
   }
+  if (branch.compute.has_value()) {
+    json["compute"] = EncodeCompute(*branch.compute);
+  }
   json["created_by"] = branch.created_by;
+  if (!branch.created_with.empty()) {
+    json["created_with"] = branch.created_with;
+  }
   return json;
 }
 
@@ -173,6 +193,30 @@ Result<BranchKind> DecodeKind(const Json& json) {
   return Status(Code::kCorrupt, "kind \"" + name + "\" is not known");
 }
 
+Status DecodeCompute(const Json& json, Branch* branch) {
+  if (!json.contains("compute")) {
+    return Status::Ok();
+  }
+  const Json* object = JsonObject(json, "compute");
+  if (object == nullptr) {
+    return Status(Code::kCorrupt, "member \"compute\" is no object");
+  }
+  BranchCompute& compute = branch->compute.emplace();
+  PITR_ASSIGN_OR_RETURN(const std::uint32_t port, RequiredU32(*object, "port"));
+  if (port > UINT16_MAX) {
+    return Status(Code::kCorrupt, "member \"port\" is out of range");
+  }
+  compute.port = static_cast<int>(port);
+  const std::pair<const char*, std::string*> files[] = {{"config_file", &compute.config_file},
+                                                        {"hba_file", &compute.hba_file},
+                                                        {"ident_file", &compute.ident_file}};
+  for (const auto& [member, path] : files) {
+    PITR_ASSIGN_OR_RETURN(const std::optional<std::string> text, JsonOptionalText(*object, member));
+    *path = text.value_or("");
+  }
+  return Status::Ok();
+}
+
 Result<Branch> DecodeBranch(const Json& json) {
   Branch branch;
   PITR_ASSIGN_OR_RETURN(branch.id, RequiredId(json, "id"));
@@ -186,7 +230,10 @@ Result<Branch> DecodeBranch(const Json& json) {
   PITR_ASSIGN_OR_RETURN(branch.is_default, JsonBool(json, "default"));
   PITR_ASSIGN_OR_RETURN(branch.is_protected, JsonBool(json, "protected"));
   PITR_RETURN_IF_ERROR(DecodeTimes(json, &branch));
+  PITR_RETURN_IF_ERROR(DecodeCompute(json, &branch));
   PITR_ASSIGN_OR_RETURN(branch.created_by, JsonText(json, "created_by"));
+  PITR_ASSIGN_OR_RETURN(const auto created_with, JsonOptionalText(json, "created_with"));
+  branch.created_with = created_with.value_or("");
   return branch;
 }
 

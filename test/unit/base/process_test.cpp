@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 
 namespace pitr {
 namespace {
@@ -53,6 +54,41 @@ TEST(ProcessMark, OfAnotherPlaceOrUnreadableIsNeverGone) {
   EXPECT_FALSE(IsProcessGone(""));
   EXPECT_FALSE(IsProcessGone(" "));
   EXPECT_FALSE(IsProcessGone(With(gone, "-1", "1")));
+}
+
+TEST(MarkOfProcess, NamesOneProcessUntilItEnds) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  const auto mark = MarkOfProcess(child);
+  ASSERT_TRUE(mark.has_value());
+  EXPECT_TRUE(IsAlive(*mark));
+  EXPECT_FALSE(IsAlive({mark->pid, mark->start + 1})) << "a later process with the same pid";
+  ::kill(child, SIGKILL);
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
+  EXPECT_FALSE(IsAlive(*mark)) << "a zombie does nothing any more";
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_FALSE(IsAlive(*mark));
+  EXPECT_FALSE(MarkOfProcess(0).has_value());
+}
+
+TEST(MarkOfProcess, IsReadAsItWasWritten) {
+  const auto mark = MarkOfProcess(::getpid());
+  ASSERT_TRUE(mark.has_value());
+  EXPECT_EQ(ParseMark(FormatMark(*mark)), mark);
+  for (const char* bad : {"", "1", "1:", ":1", "1:x", "x:1", "-1:1", "0:1", "1:1 "}) {
+    EXPECT_FALSE(ParseMark(bad).has_value()) << bad;
+  }
+}
+
+TEST(Process, VariablesAreThoseItWasStartedWith) {
+  const char* path = std::getenv("PATH");
+  ASSERT_NE(path, nullptr);
+  EXPECT_EQ(VariableOfProcess(::getpid(), "PATH"), path);
+  EXPECT_FALSE(VariableOfProcess(::getpid(), "PAT").has_value());
 }
 
 }  // namespace

@@ -203,7 +203,45 @@ BranchSet EveryMember() {
   schema.parent = IdOf(1);
   schema.builder_process = "b1946ac9-2492-4d21-9ee5-2c8f8b9a0f11 pid:[4026531836] 4711 1767";
   set.Add(schema);
+  Branch dev = Child(4, "dev", 1, Lsn{0x3000000}, 1767312004);
+  dev.builder = IdOf(1);
+  dev.compute = {6000, "/etc/postgresql.conf", "/etc/pg_hba.conf", "/etc/pg_ident.conf"};
+  dev.created_with = "'dev'";
+  set.Add(dev);
+  Branch plain = Child(5, "plain", 1, Lsn{0x3000000}, 1767312005);
+  plain.compute = {6001, "", "", ""};
+  set.Add(plain);
   return set;
+}
+
+TEST(BranchSet, AfterARestoreTheNewLineIsWhatTheOldOneWas) {
+  BranchSet set = Family();
+  Branch* dev = set.FindId(IdOf(2));
+  dev->is_protected = true;
+  dev->compute = {6000, "", "", ""};
+  dev->expires_at = At(9000);
+  dev->ttl_seconds = 5000;
+  dev->created_with = "'dev'";
+  Branch line = Child(6, IdOf(6), 2, Lsn{0x3500000}, 400);
+  line.parent = IdOf(1);
+  line.builder = IdOf(2);
+  set.Add(line);
+  set.HandOver(IdOf(2), IdOf(6), "dev_old", At(500));
+  const Branch& after = *set.FindId(IdOf(6));
+  const Branch& before = *set.FindId(IdOf(2));
+  EXPECT_EQ(set.FindName("dev"), &after);
+  EXPECT_EQ(set.FindName("dev_old"), &before);
+  EXPECT_EQ(after.kind, BranchKind::kChild);
+  EXPECT_EQ(before.kind, BranchKind::kUndo);
+  EXPECT_EQ(after.parent, IdOf(1));
+  EXPECT_TRUE(after.is_protected && !before.is_protected);
+  EXPECT_TRUE(after.compute && after.compute->port == 6000 && !before.compute);
+  EXPECT_TRUE(after.expires_at == At(9000) && !before.expires_at);
+  EXPECT_TRUE(after.ttl_seconds == 5000 && !before.ttl_seconds);
+  EXPECT_TRUE(after.created_with == "'dev'" && before.created_with.empty());
+  EXPECT_FALSE(after.builder.has_value());
+  EXPECT_EQ(after.last_reset_at, At(500));
+  EXPECT_EQ(NamesOf(set.ChildrenOf(IdOf(2))), Names{"test"}) << "children stay with what they had";
 }
 
 TEST(BranchesJson, EveryMemberComesBack) {
@@ -235,7 +273,12 @@ TEST(BranchesJson, EveryMemberComesBack) {
   EXPECT_EQ(again->branches[0].directory, "/var/lib/postgresql/15/main");
   EXPECT_EQ(again->branches[2].ancestor, std::nullopt);
   EXPECT_EQ(again->branches[2].builder_process, set.branches[2].builder_process);
-  EXPECT_EQ(again->name_spans.size(), 3U);
+  EXPECT_EQ(again->branches[2].compute, std::nullopt);
+  EXPECT_EQ(again->branches[3].compute, set.branches[3].compute);
+  EXPECT_EQ(again->branches[3].builder, IdOf(1));
+  EXPECT_EQ(again->branches[3].created_with, "'dev'");
+  EXPECT_EQ(again->branches[4].compute, set.branches[4].compute);
+  EXPECT_EQ(again->name_spans.size(), 5U);
   EXPECT_EQ(EncodeBranches(*again), EncodeBranches(set));
 }
 
@@ -269,6 +312,11 @@ TEST(BranchesJson, WhatDoesNotFitTogetherIsCorrupt) {
       {"/branches/0/system_identifier", "18446744073709551616"},
       {"/branches/0/segment_size", 5},
       {"/branches/0/server_major", 0},
+      {"/branches/3/compute", "text"},
+      {"/branches/3/compute/port", 0},
+      {"/branches/3/compute/port", 65536},
+      {"/branches/3/compute/hba_file", 5},
+      {"/branches/3/created_with", 5},
       {"/branches/0/created_at", "yesterday"},
       {"/branches/0/created_at", nullptr},
       {"/branches/0/default", "yes"},
@@ -297,7 +345,7 @@ TEST(BranchesJson, WhatDoesNotFitTogetherIsCorrupt) {
 
 TEST(BranchesJson, ADeletedBranchDoesNotHoldItsName) {
   BranchSet set = EveryMember();
-  set.Add(Make(4, set.branches[1].name, 1767312005));
+  set.Add(Make(9, set.branches[1].name, 1767312006));
   EXPECT_TRUE(DecodeBranches(EncodeBranches(set)).ok());
 }
 

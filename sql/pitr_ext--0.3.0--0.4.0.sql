@@ -1,0 +1,87 @@
+-- From pitr_ext 0.3.0 to 0.4.0: what branches with a server of their own brought.
+\echo Use "ALTER EXTENSION pitr_ext UPDATE TO '0.4.0'" to load this file. \quit
+
+CREATE FUNCTION pitr_create_branch(name text DEFAULT NULL,
+    source text DEFAULT '^self',
+    start boolean DEFAULT true,
+    schema_only boolean DEFAULT false,
+    masking_script text DEFAULT NULL,
+    expires_at timestamptz DEFAULT NULL,
+    protected boolean DEFAULT false,
+    settings jsonb DEFAULT '{}',
+    wait boolean DEFAULT true)
+RETURNS TABLE (name text, id text, parent text, parent_id text, fork_lsn pg_lsn, fork_time timestamptz, kind text, state text,
+    is_self boolean, is_default boolean, protected boolean, port integer, connection text, directory text,
+    size_bytes bigint, incomplete_bytes bigint, created_at timestamptz, updated_at timestamptz,
+    last_reset_at timestamptz, expires_at timestamptz, ttl interval, deleted_at timestamptz,
+    window_start timestamptz, window_end timestamptz, created_by text)
+AS 'MODULE_PATHNAME', 'pitr_create_branch'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_create_branch(text, text, boolean, boolean, text, timestamptz, boolean, jsonb, boolean) IS
+    'Makes a branch with a server of its own from source[@point] (^self, ^parent, name or id; without a point from its head): a data directory beside this server''s, a port of pitr.branch_ports, an archive of its own. settings: names and values for its postgresql.auto.conf. The same call again succeeds. 42710 name taken, 53400 no port left, PI001 to PI003 as pitr_restore_branch';
+REVOKE ALL ON FUNCTION pitr_create_branch(text, text, boolean, boolean, text, timestamptz, boolean, jsonb, boolean) FROM PUBLIC;
+
+CREATE FUNCTION pitr_start_branch(branch text,
+    wait boolean DEFAULT true)
+RETURNS TABLE (branch text, port integer, connection text)
+AS 'MODULE_PATHNAME', 'pitr_start_branch'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_start_branch(text, boolean) IS
+    'Starts the server of a branch, which from then on is kept running. One that runs already is left alone. 55000 when the branch has no server here';
+REVOKE ALL ON FUNCTION pitr_start_branch(text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION pitr_stop_branch(branch text,
+    mode text DEFAULT 'fast')
+RETURNS TABLE (branch text, stopped_at timestamptz)
+AS 'MODULE_PATHNAME', 'pitr_stop_branch'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_stop_branch(text, text) IS
+    'Stops the server of a branch (smart, fast or immediate) and leaves it stopped. 55006 for the connected branch';
+REVOKE ALL ON FUNCTION pitr_stop_branch(text, text) FROM PUBLIC;
+
+CREATE FUNCTION pitr_protect_branch(branch text,
+    protected boolean DEFAULT true)
+RETURNS TABLE (name text, id text, parent text, parent_id text, fork_lsn pg_lsn, fork_time timestamptz, kind text, state text,
+    is_self boolean, is_default boolean, protected boolean, port integer, connection text, directory text,
+    size_bytes bigint, incomplete_bytes bigint, created_at timestamptz, updated_at timestamptz,
+    last_reset_at timestamptz, expires_at timestamptz, ttl interval, deleted_at timestamptz,
+    window_start timestamptz, window_end timestamptz, created_by text)
+AS 'MODULE_PATHNAME', 'pitr_protect_branch'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_protect_branch(text, boolean) IS
+    'Protects a branch from being deleted, reset or restored over, or lets go of that';
+REVOKE ALL ON FUNCTION pitr_protect_branch(text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION pitr_reset_branch(branch text,
+    preserve_under_name text DEFAULT NULL,
+    wait boolean DEFAULT true)
+RETURNS TABLE (operation_id text, state text, branch text, branch_id text, restored_lsn pg_lsn, commit_time timestamptz,
+    commit_xid xid, timeline integer, undo_branch text, undo_branch_id text)
+AS 'MODULE_PATHNAME', 'pitr_reset_branch'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_reset_branch(text, text, boolean) IS
+    'Restores a branch to the head of its parent. What it was is kept only with a name for it; its time to live begins anew. 55000 for a root, PI005 for a protected branch, 2BP01 for one with children';
+REVOKE ALL ON FUNCTION pitr_reset_branch(text, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION pitr_set_branch_expiration(branch text,
+    expires_at timestamptz DEFAULT NULL,
+    ttl interval DEFAULT NULL)
+RETURNS TABLE (name text, id text, parent text, parent_id text, fork_lsn pg_lsn, fork_time timestamptz, kind text, state text,
+    is_self boolean, is_default boolean, protected boolean, port integer, connection text, directory text,
+    size_bytes bigint, incomplete_bytes bigint, created_at timestamptz, updated_at timestamptz,
+    last_reset_at timestamptz, expires_at timestamptz, ttl interval, deleted_at timestamptz,
+    window_start timestamptz, window_end timestamptz, created_by text)
+AS 'MODULE_PATHNAME', 'pitr_set_branch_expiration'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_set_branch_expiration(text, timestamptz, interval) IS
+    'Says when a branch is to be deleted: at a time or after an interval, at most 30 days ahead; neither clears it. Not for the default branch, a protected one or one with children (55000)';
+REVOKE ALL ON FUNCTION pitr_set_branch_expiration(text, timestamptz, interval) FROM PUBLIC;
+
+CREATE FUNCTION pitr_branch_tree()
+RETURNS TABLE (tree text, state text, created_at timestamptz, head_time timestamptz, size_bytes bigint)
+AS 'MODULE_PATHNAME', 'pitr_branch_tree'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_branch_tree() IS
+    'The branches that are not deleted as a tree, a row a branch: name, age and the LSN it was made from, below its parent. head_time: the last moment of it that can be restored';
+REVOKE ALL ON FUNCTION pitr_branch_tree() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pitr_branch_tree() TO pg_monitor;

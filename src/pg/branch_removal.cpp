@@ -1,0 +1,137 @@
+#include "pg/branch_removal.h"
+
+#include <csignal>
+
+#include "core/base/fault.h"
+#include "core/base/file.h"
+#include "core/repo/identity.h"
+#include "core/repo/records.h"
+#include "core/work/tablespaces.h"
+#include "pg/branch_directory.h"
+#include "pg/compute.h"
+#include "pg/log.h"
+#include "pg/postgres_headers.h"
+
+namespace pitr::pg {
+
+namespace {
+
+constexpr std::int64_t kFastMillis = 30000, kImmediateMillis = 10000;
+
+// What it has committed is in the repository when a fast stop ends.
+Status StopForGood(const std::string& directory) {
+  const Status stopped = StopServer(directory, SIGINT, kFastMillis);
+  return stopped.code() == Code::kLockTimeout ? StopServer(directory, SIGQUIT, kImmediateMillis)
+                                              : stopped;
+}
+
+// A branch and, with cascade, everything below it; children first.
+void Collect(const BranchSet& set, const BranchId& id, std::vector<BranchId>* ids) {
+  for (const Branch* child : set.ChildrenOf(id))
+    Collect(set, child->id, ids);
+  ids->push_back(id);
+}
+
+Status CheckDeletable(const BranchSet& set, const BranchId& id, const BranchId& self,
+                      bool cascade) {
+  const Branch* branch = set.FindId(id);
+  if (branch == nullptr || branch->deleted_at)
+    return Status(Code::kNotFound, "branch \"" + id + "\" not found");
+  if (id == self) {
+    return Status(Code::kInUse, "branch \"" + branch->name + "\" is the one you are connected to");
+  }
+  if (branch->is_protected)
+    return Status(Code::kProtected, "branch \"" + branch->name + "\" is protected");
+  if (branch->state == "creating")
+    return Status(Code::kInUse, "branch \"" + branch->name + "\" is still being made");
+  if (branch->state == "restoring")
+    return Status(Code::kInUse, "branch \"" + branch->name + "\" is being restored");
+  if (branch->is_default)
+    return Status(Code::kInUse, "branch \"" + branch->name + "\" is the default branch");
+  if (cascade) return Status::Ok();
+  std::string children;
+  for (const Branch* child : set.ChildrenOf(id))
+    children += (children.empty() ? "\"" : ", \"") + child->name + "\"";
+  if (children.empty()) return Status::Ok();
+  return Status(Code::kDependents, "branch \"" + branch->name + "\" has children")
+      .WithDetail("They are " + children + ".")
+      .WithHint("Use cascade => true to delete them as well.");
+}
+
+}  // namespace
+
+Result<std::vector<Branch>> DeleteInCatalogue(Repository* repo, const BranchId& id,
+                                              const BranchId& self, bool cascade, Timestamp now,
+                                              BranchSet* left) {
+  std::vector<Branch> deleted;
+  PITR_RETURN_IF_ERROR(UpdateBranches(repo, [&](BranchSet* set) {
+    deleted.clear();
+    std::vector<BranchId> ids;
+    if (cascade) {
+      Collect(*set, id, &ids);
+    } else {
+      ids.push_back(id);  // or children would be gone before they are looked for
+    }
+    for (const BranchId& one : ids) {
+      PITR_RETURN_IF_ERROR(CheckDeletable(*set, one, self, cascade));
+      Branch* branch = set->FindId(one);
+      branch->deleted_at = branch->updated_at = now;
+      deleted.push_back(*branch);
+    }
+    *left = *set;
+    return Status::Ok();
+  }));
+  return deleted;
+}
+
+Status RemoveExpired(Repository* repo, const BranchSet& branches, const Identity& identity,
+                     const std::string& live) {
+  const Timestamp now = SystemClock().Now();
+  for (const Branch& branch : branches.branches) {
+    if (!branch.expires_at || *branch.expires_at > now || branch.deleted_at ||
+        !HasComputeHere(branch)) {
+      continue;
+    }
+    BranchSet left;
+    Result<std::vector<Branch>> deleted =
+        DeleteInCatalogue(repo, branch.id, identity.branch_id, false, now, &left);
+    // It has got children since, or somebody was faster: there is nothing to do now.
+    if (!deleted.ok() && deleted.status().code() != Code::kUnavailable) continue;
+    PITR_RETURN_IF_ERROR(deleted.status());
+    LogQuietly(LOG, "pitr_ext: branch \"" + branch.name + "\" has expired and is deleted");
+    for (const Branch& one : *deleted)
+      PITR_RETURN_IF_ERROR(RemoveFromDisk(left, one, live));
+    PITR_RETURN_IF_ERROR(AppendAudit(
+        repo, {now, "", "", branch.name, "pitr_delete_branch", "expired", "", "done", ""}));
+  }
+  return Status::Ok();
+}
+
+const Branch* OwnerOf(const BranchSet& branches, const std::string& directory) {
+  const Result<Identity> identity = LoadIdentity(directory);
+  return branches.FindId(identity.ok() ? identity->branch_id : BaseName(directory));
+}
+
+Status RemoveWhatLiesBeside(const BranchSet& branches, const std::string& directory) {
+  if (PathExists(directory)) return Status::Ok();
+  const std::string beside = directory + ".pitr";
+  const Result<std::vector<std::string>> names = ListDirectory(beside);
+  for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+    if (!IsBranchId(name)) continue;
+    const Branch* owner = OwnerOf(branches, JoinPath(beside, name));
+    if (owner != nullptr && !owner->deleted_at) return Status::Ok();
+  }
+  PITR_RETURN_IF_ERROR(RemoveTree(beside));
+  return RemoveFile(ComputeLog(directory));
+}
+
+Status RemoveFromDisk(const BranchSet& branches, const Branch& branch, const std::string& live) {
+  if (!IsOurDirectory(branch) || *branch.directory == live) return Status::Ok();
+  PITR_FAULT("branch.delete.before_stop");
+  if (branch.compute) PITR_RETURN_IF_ERROR(StopForGood(*branch.directory));
+  PITR_FAULT("branch.delete.before_remove");
+  PITR_RETURN_IF_ERROR(RemoveDataDirectory(*branch.directory, live));
+  return branch.compute ? RemoveWhatLiesBeside(branches, *branch.directory) : Status::Ok();
+}
+
+}  // namespace pitr::pg

@@ -1,0 +1,59 @@
+#include "pg/branch_source.h"
+
+#include "core/base/file.h"
+#include "core/work/live_files.h"
+#include "core/work/living_server.h"
+#include "pg/compute.h"
+#include "pg/server_facts.h"
+#include "pg/ship_file.h"
+#include "pg/postgres_headers.h"
+
+namespace pitr::pg {
+
+namespace {
+
+constexpr std::int64_t kShipMillis = 120000;
+
+// Empty when it is the file that a server looks for in its directory.
+std::string FileOutside(const Json& live, const char* member, const char* name,
+                        const std::string& directory) {
+  std::string path = PathInReplacement(live.value(member, std::string()),
+                                       live.value("data_directory", std::string()), directory);
+  return path == JoinPath(directory, name) ? std::string() : path;
+}
+
+}  // namespace
+
+Status ShipSource(const OperationContext& context, const Branch& source) {
+  context.operation->SetPhase("ship WAL");
+  if (source.id == context.identity->branch_id) return RequestShip(kShipMillis, context.operation);
+  const std::optional<std::string> directory = DirectoryOf(source, context.identity->branch_id);
+  // One that does not run has shipped everything when it stopped.
+  if (!directory || !LivingServer(*directory)) return Status::Ok();
+  return AskToShip(*directory, kShipMillis, [&] { return context.operation->CancelRequested(); });
+}
+
+Result<Json> LiveOf(const Branch& source) {
+  PITR_ASSIGN_OR_RETURN(Json live, LiveServerJson());
+  if (source.compute && HasComputeHere(source)) {
+    const std::string& directory = *source.directory;
+    const auto inside = [&](const std::string& outside, const char* name) {
+      return outside.empty() ? JoinPath(directory, name) : outside;
+    };
+    live["data_directory"] = directory;
+    live["config_file"] = inside(source.compute->config_file, "postgresql.conf");
+    live["hba_file"] = inside(source.compute->hba_file, "pg_hba.conf");
+    live["ident_file"] = inside(source.compute->ident_file, "pg_ident.conf");
+  }
+  return live;
+}
+
+BranchCompute ComputeOf(const Json& live, const std::string& directory) {
+  BranchCompute compute;
+  compute.config_file = FileOutside(live, "config_file", "postgresql.conf", directory);
+  compute.hba_file = FileOutside(live, "hba_file", "pg_hba.conf", directory);
+  compute.ident_file = FileOutside(live, "ident_file", "pg_ident.conf", directory);
+  return compute;
+}
+
+}  // namespace pitr::pg

@@ -1,0 +1,20 @@
+// Where a branch is made from: its newest WAL, and the configuration that goes along.
+#pragma once
+
+#include <string>
+
+#include "core/base/json.h"
+#include "core/repo/branches.h"
+#include "pg/operation_kinds.h"
+
+namespace pitr::pg {
+
+// All that has been committed on it until now is in the repository then: by this server, or by the one of that branch if it runs here.
+// THROWS ErrorInFlight.
+Status ShipSource(const OperationContext& context, const Branch& source);
+// As LiveServerJson, of the server of that branch if it has one of its own here, else of this one. THROWS ErrorInFlight.
+Result<Json> LiveOf(const Branch& source);
+// What the catalogue notes of a server in `directory` with those files; the port is still to be chosen.
+BranchCompute ComputeOf(const Json& live, const std::string& directory);
+
+}  // namespace pitr::pg

@@ -1,0 +1,59 @@
+#include "pg/guc_branch.h"
+
+#include "core/work/branch_ports.h"
+#include "pg/guc.h"
+#include "pg/guc_check.h"
+#include "pg/postgres_headers.h"
+
+extern "C" {
+#include "utils/guc.h"
+}
+
+namespace pitr::pg {
+
+namespace {
+
+constinit char* ports = nullptr;
+constinit char* listen_addresses = nullptr;
+constinit char* branch_settings = nullptr;
+constinit bool activity = false;
+
+std::string Text(const char* value) { return value != nullptr ? value : ""; }
+
+extern "C" {
+
+static bool CheckPortsHook(char** value, void**, GucSource) {
+  return CheckTextSetting(*value,
+                          [](std::string_view text) { return ParsePortRanges(text).status(); });
+}
+
+static bool CheckBranchSettingsHook(char** value, void**, GucSource) {
+  return CheckTextSetting(*value, CheckRecoverySettings);
+}
+}
+
+}  // namespace
+
+void DefineBranchSettings() {
+  DefineCustomBoolVariable(
+      "pitr.branch_activity", "Branches run subscriptions and jobs like their source.",
+      "Off: no logical replication workers and no pg_cron jobs in a branch's server.", &activity,
+      false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("pitr.branch_listen_addresses",
+                             "Addresses that servers of branches listen on; empty: as this server.",
+                             nullptr, &listen_addresses, "", PGC_SIGHUP, 0, nullptr, nullptr,
+                             nullptr);
+  DefineCustomStringVariable("pitr.branch_ports", "Ports for servers of branches.",
+                             "Ranges and single ports, separated by commas.", &ports, "6000-6099",
+                             PGC_SIGHUP, 0, CheckPortsHook, nullptr, nullptr);
+  DefineCustomStringVariable("pitr.branch_settings",
+                             "What servers of branches have otherwise: \"name=value; ...\".",
+                             nullptr, &branch_settings, "shared_buffers=128MB; max_connections=50",
+                             PGC_SIGHUP, 0, CheckBranchSettingsHook, nullptr, nullptr);
+}
+
+BranchSettings CurrentBranchSettings() {
+  return {Text(ports), Text(listen_addresses), Text(branch_settings), activity};
+}
+
+}  // namespace pitr::pg

@@ -1,0 +1,18 @@
+// Settings of branches that have a server of their own.
+#pragma once
+
+#include <string>
+
+namespace pitr::pg {
+
+struct BranchSettings {
+  std::string ports;             // of ParsePortRanges
+  std::string listen_addresses;  // empty: as this server
+  std::string settings;          // "name=value; …"
+  bool activity = false;
+};
+
+void DefineBranchSettings();  // from DefineSettings. RAISES
+BranchSettings CurrentBranchSettings();
+
+}  // namespace pitr::pg

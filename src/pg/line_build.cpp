@@ -1,0 +1,104 @@
+#include "pg/line_build.h"
+
+#include "core/base/file.h"
+#include "core/repo/pins.h"
+#include "pg/demand.h"
+#include "pg/fetch_worker.h"
+#include "pg/guc.h"
+#include "pg/in_transaction.h"
+#include "pg/log.h"
+#include "pg/restore_request.h"
+#include "pg/server_facts.h"
+#include "pg/postgres_headers.h"
+
+namespace pitr::pg {
+
+namespace {
+
+std::string PreloadLibraries(const RestorePlan& plan) {
+  // Only when the WAL to replay has records that need somebody else's resource manager (internals 11).
+  return plan.custom_resource_managers.empty() ? std::string()
+                                               : SettingValue("shared_preload_libraries");
+}
+
+}  // namespace
+
+Result<Json> CommonJob(const OperationContext& context, const std::string& directory) {
+  PITR_ASSIGN_OR_RETURN(const std::string branches, BranchDirectory());
+  PITR_ASSIGN_OR_RETURN(const std::string sockets, PrivateSocketDirectory(branches, context.id));
+  Json job;
+  job["directory"] = directory;
+  job["bin_directory"] = BinDirectory();
+  job["program"] = PitrProgram();
+  job["socket_directory"] = sockets;
+  job["superuser"] = InTransaction([] { return BootstrapSuperuser(); });
+  PITR_ASSIGN_OR_RETURN(job["live"], LiveServerJson());
+  return job;
+}
+
+Result<Json> BuildJob(const OperationContext& context, const RestorePlan& plan,
+                      const BranchId& branch, const std::string& directory, bool keep_passwords) {
+  Identity identity = *context.identity;
+  identity.branch_id = branch;
+  PITR_ASSIGN_OR_RETURN(Json job, CommonJob(context, directory));
+  const Settings settings = CurrentSettings();
+  job["kind"] = "build";
+  PutAccess(settings.repository, &job);
+  job["identity"] = EncodeIdentity(identity);
+  job["plan"] = PlanToJson(plan);
+  job["workers"] = settings.restore_workers;
+  job["read_ahead_bytes"] = static_cast<std::int64_t>(settings.wal_read_ahead_kb) * 1024;
+  job["recovery_settings"] = settings.recovery_settings;
+  job["preload_libraries"] = PreloadLibraries(plan);
+  job["library"] = PreloadName();
+  if (CheckDemandLoading().ok()) {
+    job["demand_load"]["fetch_workers"] = RegisteredFetchWorkers();
+  }
+  job["keep_passwords"] = keep_passwords;
+  job["branch"] = branch;
+  return job;
+}
+
+Branch NewLine(const Branch& self, const RestorePlan& plan, const BranchId& id,
+               const std::string& role) {
+  Branch line;
+  line.id = id;
+  line.name = id;
+  line.kind = self.kind;
+  line.root = self.root;
+  line.ancestor = plan.owner;
+  line.fork_lsn = plan.record_end;
+  line.fork_timeline = plan.timeline;
+  if (plan.last_commit) line.fork_time = plan.last_commit->event.time;
+  line.state = "creating";
+  line.builder = self.id;
+  line.created_at = line.updated_at = SystemClock().Now();
+  line.created_by = role;
+  return line;
+}
+
+void DropLine(Repository* repo, const BranchId& id) {
+  const Status dropped = UpdateBranches(repo, [&](BranchSet* set) {
+    std::erase_if(set->branches, [&](const Branch& branch) { return branch.id == id; });
+    std::erase_if(set->name_spans, [&](const NameSpan& span) { return span.id == id; });
+    return Status::Ok();
+  });
+  if (!dropped.ok()) LogStatus(WARNING, "could not remove a branch that was not built", dropped);
+  const Status unpinned = UnpinBranch(repo, id);
+  if (!unpinned.ok()) LogStatus(WARNING, "could not let go of a snapshot", unpinned);
+}
+
+Status PinForLoading(Repository* repo, const RestorePlan& plan, const BranchId& id,
+                     const std::string& directory) {
+  if (!CheckDemandLoading().ok()) return Status::Ok();
+  return PinSnapshot(repo, NewPin(plan.snapshot, id, directory, SystemClock().Now()));
+}
+
+Result<Json> AnswerRoles(const std::string& need) {
+  if (need != "roles") return Status(Code::kInternal, "the child process needs \"" + need + "\"");
+  Json answer;
+  answer["roles"] = InTransaction([] { return RolesJson(); });
+  return answer;
+}
+
+}  // namespace pitr::pg

@@ -1,0 +1,35 @@
+// What the operations have in common that build the directory of a new line of history: the job for the child, the line in the
+// catalogue, the pin of its snapshot.
+#pragma once
+
+#include <string>
+
+#include "core/base/json.h"
+#include "core/plan/restore_plan.h"
+#include "core/repo/branches.h"
+#include "core/repo/identity.h"
+#include "pg/operation_kinds.h"
+
+namespace pitr::pg {
+
+// What every job on a directory needs: where programs are, a place for its private socket, today's configuration. THROWS ErrorInFlight.
+Result<Json> CommonJob(const OperationContext& context, const std::string& directory);
+// The job of kind "build". THROWS ErrorInFlight.
+Result<Json> BuildJob(const OperationContext& context, const RestorePlan& plan,
+                      const BranchId& branch, const std::string& directory, bool keep_passwords);
+
+// A line that forks off at the end of the plan, in state "creating": its directory is made by the server of `self`. It has no name but
+// its id, and no parent.
+Branch NewLine(const Branch& self, const RestorePlan& plan, const BranchId& id,
+               const std::string& role);
+// The line never came to be. Failures go to the log.
+void DropLine(Repository* repo, const BranchId& id);
+
+// Servers elsewhere delete snapshots too, and know nothing of this directory. The launcher renews the pin and lets go of it.
+Status PinForLoading(Repository* repo, const RestorePlan& plan, const BranchId& id,
+                     const std::string& directory);
+
+// The child wants to know today's roles. THROWS ErrorInFlight.
+Result<Json> AnswerRoles(const std::string& need);
+
+}  // namespace pitr::pg

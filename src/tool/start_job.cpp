@@ -1,0 +1,154 @@
+// Starts the server of a branch and waits until it is ready. It stays when we end: `pitr compute` runs it, which is nobody's child.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "core/base/fault.h"
+#include "core/base/file.h"
+#include "core/work/living_server.h"
+#include "tool/job.h"
+#include "tool/signals.h"
+#include "tool/staging_server.h"
+
+namespace pitr::tool {
+
+namespace {
+
+constexpr int kPollMs = 20;
+constexpr std::size_t kTailBytes = 1500;
+
+struct StartRequest {
+  std::string directory, program, server, host, log;
+  std::vector<std::string> arguments;
+};
+
+Result<StartRequest> ParseStartJob(const Json& job) {
+  StartRequest request;
+  PITR_ASSIGN_OR_RETURN(request.directory, JsonText(job, "directory"));
+  PITR_ASSIGN_OR_RETURN(request.program, JsonText(job, "program"));
+  PITR_ASSIGN_OR_RETURN(const std::string bin, JsonText(job, "bin_directory"));
+  request.server = JoinPath(bin, "postgres");
+  PITR_ASSIGN_OR_RETURN(request.host, JsonText(job, "host"));
+  PITR_ASSIGN_OR_RETURN(request.log, JsonText(job, "log"));
+  const Json* settings = JsonArray(job, "settings");
+  if (settings == nullptr) {
+    return Status(Code::kCorrupt, "member \"settings\" is missing");
+  }
+  for (const Json& setting : *settings) {
+    if (!setting.is_string()) {
+      return Status(Code::kCorrupt, "member \"settings\" holds more than texts");
+    }
+    request.arguments.insert(request.arguments.end(), {"-c", setting.get<std::string>()});
+  }
+  return request;
+}
+
+// One start at a time; given back when we end, since the servers do not inherit it.
+Result<File> LockStart(const std::string& directory, const CancelToken& cancel) {
+  PITR_ASSIGN_OR_RETURN(File lock,
+                        File::Open(JoinPath(directory, "pitr/start.lock"), O_RDWR | O_CREAT, 0600));
+  while (::flock(lock.fd(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) {
+      return Status::FromErrno(errno, "lock \"" + directory + "\"");
+    }
+    if (cancel.IsCancelled()) {
+      return Status(Code::kCancelled, "cancelled");
+    }
+    ::poll(nullptr, 0, kPollMs);
+  }
+  return lock;
+}
+
+// Between fork and exec of a process with threads: system calls only. The child in the middle ends at once, so that nobody waits for the other.
+[[noreturn]] void RunDetached(const char* program, char** arguments, int alive) {
+  ResetSignalsInChild();
+  ::setsid();
+  const pid_t child = ::fork();
+  if (child != 0) {
+    ::_exit(child < 0 ? 1 : 0);
+  }
+  if (::dup2(alive, 3) == 3) {
+    ::close_range(4, ~0U, 0);
+    ::execv(program, arguments);
+  }
+  ::_exit(127);
+}
+
+// The reading end of a pipe that is closed when the supervisor has ended.
+Result<File> StartSupervisor(const StartRequest& request) {
+  std::vector<std::string> words = {
+      request.program, "compute",    "--directory", request.directory, "--program", request.server,
+      "--host",        request.host, "--log",       request.log,       "--"};
+  words.insert(words.end(), request.arguments.begin(), request.arguments.end());
+  std::vector<char*> arguments;
+  for (std::string& word : words) {
+    arguments.push_back(word.data());
+  }
+  arguments.push_back(nullptr);
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) {
+    return Status::FromErrno(errno, "make a pipe");
+  }
+  File reading(ends[0]);
+  const File writing(ends[1]);
+  const pid_t child = ForkWithSignalsBlocked();
+  if (child < 0) {
+    return Status::FromErrno(errno, "start \"" + request.program + "\"");
+  }
+  if (child == 0) {
+    RunDetached(request.program.c_str(), arguments.data(), writing.fd());
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (status != 0) {
+    return Status(Code::kIo, "could not start \"" + request.program + "\"");
+  }
+  return reading;
+}
+
+Status WaitReady(const StartRequest& request, const File& alive, const CancelToken& cancel) {
+  for (;;) {
+    if (LivingServer(request.directory) && ServerWord(request.directory) == "ready") {
+      return Status::Ok();
+    }
+    if (cancel.IsCancelled()) {
+      return Status(Code::kCancelled, "cancelled");
+    }
+    // The pipe is of a server that we have started; of another one that it lives is all that is known.
+    pollfd event = {alive.fd(), POLLIN, 0};
+    const bool has_ended =
+        ::poll(&event, 1, kPollMs) > 0 || (!alive.is_open() && !LivingServer(request.directory));
+    if (has_ended) {
+      return Status(Code::kNotReady, "the branch's server does not start")
+          .WithDetail(LogTail(request.log, kTailBytes))
+          .WithHint("Its log is \"" + request.log + "\".");
+    }
+  }
+}
+
+}  // namespace
+
+Result<Json> RunStartJob(const Json& job, JobContext* context) {
+  PITR_ASSIGN_OR_RETURN(const StartRequest request, ParseStartJob(job));
+  PITR_ASSIGN_OR_RETURN(const File lock, LockStart(request.directory, *context->cancel));
+  Json line;
+  const bool was_running = LivingServer(request.directory).has_value();
+  line["done"]["was_running"] = was_running;
+  File alive;
+  if (!was_running) {
+    // Of a server that is gone; the next one would believe it when its pid is in use again.
+    PITR_RETURN_IF_ERROR(RemoveFile(JoinPath(request.directory, "postmaster.pid")));
+    PITR_FAULT("branch.before_start");
+    PITR_ASSIGN_OR_RETURN(alive, StartSupervisor(request));
+  }
+  PITR_RETURN_IF_ERROR(WaitReady(request, alive, *context->cancel));
+  PITR_FAULT("branch.started");
+  return line;
+}
+
+}  // namespace pitr::tool
