@@ -209,7 +209,7 @@ sub forget_undo_branches
 {
 	my ($node) = @_;
 	$node->safe_psql('postgres',
-		"SELECT pitr_delete_branch(name, force => true) FROM pitr_branches WHERE kind = 'undo' AND deleted_at IS NULL");
+		"SELECT pitr_delete_branch(name, cascade => true, force => true) FROM pitr_branches WHERE kind = 'undo' AND deleted_at IS NULL");
 }
 
 1;
