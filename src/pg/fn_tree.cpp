@@ -32,6 +32,4 @@ Status TreeRows(RowBuilder* rows) {
 
 }  // namespace pitr::pg
 
-PITR_FUNCTION(pitr_branch_tree) {
-  return pitr::pg::RowsOrKept(fcinfo, "tree", pitr::pg::TreeRows);
-}
+PITR_FUNCTION(pitr_branch_tree) { return pitr::pg::RowsOrKept(fcinfo, "tree", pitr::pg::TreeRows); }
