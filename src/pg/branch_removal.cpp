@@ -49,13 +49,10 @@ Status CheckDeletable(const BranchSet& set, const BranchId& id, const BranchId& 
   if (branch->is_default)
     return Status(Code::kInUse, "branch \"" + branch->name + "\" is the default branch");
   if (cascade) return Status::Ok();
-  std::string children;
-  for (const Branch* child : set.ChildrenOf(id))
-    children += (children.empty() ? "\"" : ", \"") + child->name + "\"";
-  if (children.empty()) return Status::Ok();
-  return Status(Code::kDependents, "branch \"" + branch->name + "\" has children")
-      .WithDetail("They are " + children + ".")
-      .WithHint("Use cascade => true to delete them as well.");
+  Status status = set.CheckNoChildren(*branch);
+  if (!status.ok())
+    status = std::move(status).WithHint("Use cascade => true to delete them as well.");
+  return status;
 }
 
 }  // namespace

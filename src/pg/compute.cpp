@@ -1,10 +1,9 @@
 #include "pg/compute.h"
 
-#include <unistd.h>
-#include <climits>
 #include <csignal>
 #include <cstdlib>
 
+#include "core/base/ascii.h"
 #include "core/base/file.h"
 #include "core/base/process.h"
 #include "core/repo/identity.h"
@@ -32,13 +31,6 @@ std::optional<ProcessMark> HostOfThisServer() {
   return text == nullptr ? std::nullopt : ParseMark(text);
 }
 
-std::string CurrentDirectoryOf(pid_t pid) {
-  char place[PATH_MAX];
-  const ssize_t size =
-      ::readlink(("/proc/" + std::to_string(pid) + "/cwd").c_str(), place, sizeof place);
-  return size <= 0 ? std::string() : std::string(place, static_cast<std::size_t>(size));
-}
-
 bool IsIdentityOf(const std::string& directory, const BranchId& id) {
   const Result<Identity> identity = LoadIdentity(directory);
   return identity.ok() && identity->branch_id == id;
@@ -62,10 +54,7 @@ Result<std::string> ComputesDirectory() {
 }
 
 bool HasComputeHere(const Branch& branch) {
-  if (!branch.compute || !branch.directory || branch.deleted_at) return false;
-  const Result<std::string> place = ComputesDirectory();
-  return place.ok() && DirectoryName(*branch.directory) == *place && IsOurBranchDirectory(*place) &&
-         IsIdentityOf(*branch.directory, branch.id);
+  return branch.compute && !branch.deleted_at && IsOurDirectory(branch);
 }
 
 std::optional<std::string> DirectoryOf(const Branch& branch, const BranchId& self) {
@@ -73,7 +62,7 @@ std::optional<std::string> DirectoryOf(const Branch& branch, const BranchId& sel
   if (HasComputeHere(branch)) return branch.directory;
   const std::optional<ProcessMark> host = HostOfThisServer();
   if (!host || !IsAlive(*host)) return std::nullopt;
-  const std::string directory = CurrentDirectoryOf(host->pid);
+  const std::string directory = WorkingDirectoryOf(host->pid);
   return IsIdentityOf(directory, branch.id) ? std::optional(directory) : std::nullopt;
 }
 
@@ -89,12 +78,8 @@ std::vector<std::string> SocketDirectories() {
   std::string rest = SettingValue("unix_socket_directories");
   while (!rest.empty()) {
     const std::size_t comma = std::min(rest.find(','), rest.size());
-    std::string one = rest.substr(0, comma);
+    std::string one(Trimmed(rest.substr(0, comma)));
     rest.erase(0, comma + 1);
-    while (!one.empty() && one.front() == ' ')
-      one.erase(0, 1);
-    while (!one.empty() && one.back() == ' ')
-      one.pop_back();
     if (!one.empty()) directories.push_back(std::move(one));
   }
   return directories;

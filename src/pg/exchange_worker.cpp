@@ -10,6 +10,7 @@
 #include "core/base/fault.h"
 #include "core/base/file.h"
 #include "core/base/hash.h"
+#include "core/base/process.h"
 #include "pg/boundary.h"
 #include "pg/error_map.h"
 #include "pg/exchange_order.h"
@@ -154,10 +155,7 @@ Status StartGuard(const Intent& intent) {
   // A server that the guard starts writes to where this one does; with a collector that is a pipe which ends with it.
   const bool keeps_output = !Logging_collector;
   if (keeps_output) words.insert(words.end(), {"--server-output", "3"});
-  std::vector<char*> arguments;
-  for (std::string& word : words)
-    arguments.push_back(word.data());
-  arguments.push_back(nullptr);
+  const std::vector<char*> arguments = ExecPointers(&words);
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);

@@ -43,16 +43,30 @@ Result<Datum> RestoreRow(FunctionCallInfo fcinfo, const Json& row) {
   return rows.Finish();
 }
 
-Result<Datum> StartAndAnswer(FunctionCallInfo fcinfo, const Session& session,
-                             NewOperation operation) {
+NewOperation OperationOf(const char* kind, const Session& session, const std::string& branch,
+                         const RestoreRequest& request) {
+  NewOperation operation;
+  operation.kind = kind;
+  operation.branch = branch;
+  operation.branch_id = session.identity.branch_id;
+  operation.request = RequestToJson(request);
+  operation.wait = request.wait;
+  operation.role_name = request.role_name;
+  return operation;
+}
+
+Result<Datum> RunningRow(FunctionCallInfo fcinfo, const std::string& id,
+                         const NewOperation& operation) {
+  Json row;
+  row["operation_id"] = id;
+  row["state"] = "running";
+  row["branch"] = operation.branch;
+  return RestoreRow(fcinfo, row);
+}
+
+Result<Datum> StartAndAnswer(FunctionCallInfo fcinfo, const NewOperation& operation) {
   PITR_ASSIGN_OR_RETURN(const std::string id, StartOperation(operation));
-  if (!operation.wait) {
-    Json row;
-    row["operation_id"] = id;
-    row["state"] = "running";
-    row["branch"] = session.self().name;
-    return RestoreRow(fcinfo, row);
-  }
+  if (!operation.wait) return RunningRow(fcinfo, id, operation);
   PITR_ASSIGN_OR_RETURN(const OperationSlot slot, WaitForOperation(id, true, true));
   if (slot.state != OperationState::kExchanging) {
     ReleaseOperation(id);
@@ -68,36 +82,14 @@ Result<Datum> StartAndAnswer(FunctionCallInfo fcinfo, const Session& session,
 // Of another branch with a server here: it is done when the call returns.
 Result<Datum> RestoreOther(FunctionCallInfo fcinfo, const Session& session,
                            const RestoreRequest& request) {
-  const Branch* target = session.branches.FindId(request.target);
-  NewOperation operation;
-  operation.kind = "restore_other";
-  operation.branch = target->name;
-  operation.branch_id = session.identity.branch_id;
-  operation.request = RequestToJson(request);
-  operation.wait = request.wait;
-  operation.role_name = request.role_name;
+  const NewOperation operation =
+      OperationOf("restore_other", session, session.branches.FindId(request.target)->name, request);
   PITR_ASSIGN_OR_RETURN(const std::string id, StartOperation(operation));
-  if (!operation.wait) {
-    Json row;
-    row["operation_id"] = id;
-    row["state"] = "running";
-    row["branch"] = target->name;
-    return RestoreRow(fcinfo, row);
-  }
+  if (!operation.wait) return RunningRow(fcinfo, id, operation);
   PITR_ASSIGN_OR_RETURN(const OperationSlot slot, WaitForOperation(id, true, false));
   ReleaseOperation(id);
   if (slot.state != OperationState::kDone) return StatusOfSlot(slot);
   return RestoreRow(fcinfo, ResultOfSlot(slot));
-}
-
-// Where a branch goes away, and no preserved one takes its children.
-Status CheckNoChildren(const BranchSet& branches, const Branch& branch) {
-  std::string children;
-  for (const Branch* child : branches.ChildrenOf(branch.id))
-    children += (children.empty() ? "\"" : ", \"") + child->name + "\"";
-  if (children.empty()) return Status::Ok();
-  return Status(Code::kDependents, "branch \"" + branch.name + "\" has children")
-      .WithDetail("They are " + children + ".");
 }
 
 Result<Datum> Restore(FunctionCallInfo fcinfo, RestoreShape shape) {
@@ -110,18 +102,12 @@ Result<Datum> Restore(FunctionCallInfo fcinfo, RestoreShape shape) {
         ReadRestoreArguments(fcinfo, shape, session, "pitr_restore_branch", true));
     if (!request.target.empty()) {
       const Branch& target = *session.branches.FindId(request.target);
-      if (!request.preserve) PITR_RETURN_IF_ERROR(CheckNoChildren(session.branches, target));
+      // No preserved branch takes them.
+      if (!request.preserve) PITR_RETURN_IF_ERROR(session.branches.CheckNoChildren(target));
       return RestoreOther(fcinfo, session, request);
     }
     PITR_RETURN_IF_ERROR(CheckServerCanExchange());
-    NewOperation operation;
-    operation.kind = "restore";
-    operation.branch = session.self().name;
-    operation.branch_id = session.identity.branch_id;
-    operation.request = RequestToJson(request);
-    operation.wait = request.wait;
-    operation.role_name = request.role_name;
-    return StartAndAnswer(fcinfo, session, operation);
+    return StartAndAnswer(fcinfo, OperationOf("restore", session, session.self().name, request));
   });
 }
 
@@ -162,16 +148,12 @@ Result<Datum> Undo(FunctionCallInfo fcinfo) {
   request.role_name = CurrentRole();
   request.client_addr = ClientAddress();
   request.arguments = Quoted(undo->name);
-  NewOperation operation;
   // Its own directory when that is still there; otherwise it is built again from the repository, from its head.
-  operation.kind = undo->directory && PathExists(*undo->directory) ? "undo" : "restore";
-  operation.branch = session.self().name;
-  operation.branch_id = session.identity.branch_id;
-  operation.request = RequestToJson(request);
+  const bool is_there = undo->directory && PathExists(*undo->directory);
+  NewOperation operation =
+      OperationOf(is_there ? "undo" : "restore", session, session.self().name, request);
   operation.request["undo_id"] = undo->id;
-  operation.wait = request.wait;
-  operation.role_name = request.role_name;
-  return StartAndAnswer(fcinfo, session, operation);
+  return StartAndAnswer(fcinfo, operation);
 }
 
 Result<RestoreRequest> ResetRequest(FunctionCallInfo fcinfo, const Session& session,
@@ -182,7 +164,7 @@ Result<RestoreRequest> ResetRequest(FunctionCallInfo fcinfo, const Session& sess
   }
   if (target.is_protected)
     return Status(Code::kProtected, "branch \"" + target.name + "\" is protected");
-  PITR_RETURN_IF_ERROR(CheckNoChildren(session.branches, target));
+  PITR_RETURN_IF_ERROR(session.branches.CheckNoChildren(target));
   RestoreRequest request;
   request.plan.self = target.id;
   request.plan.source = "^parent";
@@ -219,14 +201,7 @@ Result<Datum> Reset(FunctionCallInfo fcinfo, const std::string& name) {
     return RestoreOther(fcinfo, session, request);
   }
   PITR_RETURN_IF_ERROR(CheckServerCanExchange());
-  NewOperation operation;
-  operation.kind = "restore";
-  operation.branch = target->name;
-  operation.branch_id = target->id;
-  operation.request = RequestToJson(request);
-  operation.wait = request.wait;
-  operation.role_name = request.role_name;
-  return StartAndAnswer(fcinfo, session, operation);
+  return StartAndAnswer(fcinfo, OperationOf("restore", session, target->name, request));
 }
 
 Result<Datum> ResetCall(FunctionCallInfo fcinfo) {

@@ -68,14 +68,8 @@ Result<pid_t> StartPostmaster(const Compute& compute) {
   arguments.insert(arguments.end(), compute.arguments.begin(), compute.arguments.end());
   std::vector<std::string> environment =
       ServerEnvironment({{std::string(kHostVariable), FormatMark(compute.host)}});
-  std::vector<char*> argument_pointers, environment_pointers;
-  for (const auto& [texts, pointers] : {std::pair(&arguments, &argument_pointers),
-                                        std::pair(&environment, &environment_pointers)}) {
-    for (std::string& text : *texts) {
-      pointers->push_back(text.data());
-    }
-    pointers->push_back(nullptr);
-  }
+  std::vector<char*> argument_pointers = ExecPointers(&arguments);
+  std::vector<char*> environment_pointers = ExecPointers(&environment);
   const pid_t self = ::getpid();
   const pid_t child = ForkWithSignalsBlocked();
   if (child < 0) {

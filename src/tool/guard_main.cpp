@@ -18,6 +18,7 @@
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/base/process.h"
 #include "core/repo/intent.h"
 #include "core/work/living_server.h"
 #include "tool/command_line.h"
@@ -102,19 +103,10 @@ Result<CommandLine> ReadCommandLine(const std::string& path) {
   return line;
 }
 
-std::vector<char*> Pointers(std::vector<std::string>* texts) {
-  std::vector<char*> pointers;
-  for (std::string& text : *texts) {
-    pointers.push_back(text.data());
-  }
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
 // The server with its own command line, in a session of its own; its output goes where it went, or else where ours goes.
 Result<pid_t> StartServer(CommandLine line, int output) {
-  std::vector<char*> arguments = Pointers(&line.arguments);
-  std::vector<char*> environment = Pointers(&line.environment);
+  std::vector<char*> arguments = ExecPointers(&line.arguments);
+  std::vector<char*> environment = ExecPointers(&line.environment);
   const pid_t child = ForkWithSignalsBlocked();
   if (child < 0) {
     return Status::FromErrno(errno, "start the server");

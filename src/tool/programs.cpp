@@ -13,6 +13,7 @@
 
 #include "core/base/ascii.h"
 #include "core/base/file.h"
+#include "core/base/process.h"
 
 extern char** environ;
 
@@ -25,11 +26,7 @@ constexpr std::size_t kMaxOutput = 64U << 10;
 // -1: ours.
 Result<int> Spawn(const std::vector<std::string>& arguments, int output, int errors) {
   std::vector<std::string> copies = arguments;
-  std::vector<char*> pointers;
-  for (std::string& copy : copies) {
-    pointers.push_back(copy.data());
-  }
-  pointers.push_back(nullptr);
+  const std::vector<char*> pointers = ExecPointers(&copies);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   if (output >= 0) {

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "core/base/file.h"
+#include "core/base/process.h"
 #include "core/work/living_server.h"
 #include "tool/signals.h"
 
@@ -25,15 +26,6 @@ namespace {
 constexpr std::chrono::milliseconds kPoll(20);
 constexpr std::chrono::seconds kQuitPatience(5);
 constexpr std::size_t kTailBytes = 1500;
-
-std::vector<char*> Pointers(std::vector<std::string>* texts) {
-  std::vector<char*> pointers;
-  for (std::string& text : *texts) {
-    pointers.push_back(text.data());
-  }
-  pointers.push_back(nullptr);
-  return pointers;
-}
 
 // Between fork and exec of a process with threads: system calls only.
 [[noreturn]] void RunPostmaster(const char* program, char** arguments, char** environment,
@@ -132,8 +124,8 @@ Result<std::unique_ptr<StagingServer>> StagingServer::Start(const StagingOptions
   std::vector<std::string> arguments = {program, "-D", options.directory};
   arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
   std::vector<std::string> environment = ServerEnvironment(options.environment);
-  std::vector<char*> argument_pointers = Pointers(&arguments);
-  std::vector<char*> environment_pointers = Pointers(&environment);
+  std::vector<char*> argument_pointers = ExecPointers(&arguments);
+  std::vector<char*> environment_pointers = ExecPointers(&environment);
   const pid_t self = getpid();
   const pid_t child = ForkWithSignalsBlocked();
   if (child < 0) {

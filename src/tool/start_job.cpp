@@ -9,6 +9,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/file.h"
+#include "core/base/process.h"
 #include "core/work/living_server.h"
 #include "tool/job.h"
 #include "tool/signals.h"
@@ -84,11 +85,7 @@ Result<File> StartSupervisor(const StartRequest& request) {
       request.program, "compute",    "--directory", request.directory, "--program", request.server,
       "--host",        request.host, "--log",       request.log,       "--"};
   words.insert(words.end(), request.arguments.begin(), request.arguments.end());
-  std::vector<char*> arguments;
-  for (std::string& word : words) {
-    arguments.push_back(word.data());
-  }
-  arguments.push_back(nullptr);
+  std::vector<char*> arguments = ExecPointers(&words);
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) {
     return Status::FromErrno(errno, "make a pipe");

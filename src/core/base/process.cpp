@@ -64,6 +64,15 @@ std::string PidSpace() {
 
 }  // namespace
 
+std::vector<char*> ExecPointers(std::vector<std::string>* texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : *texts) {
+    pointers.push_back(text.data());
+  }
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
 std::string HostName() {
   char name[256] = {};
   return ::gethostname(name, sizeof name - 1) == 0 ? name : "?";
@@ -87,15 +96,12 @@ bool IsProcessGone(std::string_view mark) {
   if (here.size() < 2 || !mark.starts_with(here)) {
     return false;
   }
-  const char* const end = mark.data() + mark.size();
+  mark.remove_prefix(here.size());
+  const std::size_t blank = mark.find(' ');
   std::int32_t pid = 0;
   std::uint64_t start = 0;
-  const auto first = std::from_chars(mark.data() + here.size(), end, pid);
-  if (first.ec != std::errc() || pid <= 0 || first.ptr == end || *first.ptr != ' ') {
-    return false;
-  }
-  const auto second = std::from_chars(first.ptr + 1, end, start);
-  if (second.ec != std::errc() || second.ptr != end) {
+  if (blank == std::string_view::npos || !ParseWhole(mark.substr(0, blank), &pid) || pid <= 0 ||
+      !ParseWhole(mark.substr(blank + 1), &start)) {
     return false;
   }
   if (::kill(pid, 0) != 0 && errno == ESRCH) {

@@ -7,8 +7,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pitr {
+
+// For the calls that start a program: `texts` must outlive what is given, a null at its end.
+std::vector<char*> ExecPointers(std::vector<std::string>* texts);
 
 // "?" when the machine has none.
 std::string HostName();

@@ -73,6 +73,16 @@ std::vector<const Branch*> BranchSet::ChildrenOf(const BranchId& id) const {
   return children;
 }
 
+Status BranchSet::CheckNoChildren(const Branch& branch) const {
+  std::string names;
+  for (const Branch* child : ChildrenOf(branch.id)) {
+    names += (names.empty() ? "\"" : ", \"") + child->name + "\"";
+  }
+  return names.empty() ? Status::Ok()
+                       : Status(Code::kDependents, "branch \"" + branch.name + "\" has children")
+                             .WithDetail("They are " + names + ".");
+}
+
 Result<std::vector<const Branch*>> BranchSet::AncestryOf(const BranchId& id) const {
   std::vector<const Branch*> line;
   std::optional<BranchId> next = id;

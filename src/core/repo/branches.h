@@ -73,6 +73,8 @@ struct BranchSet {
   Result<const Branch*> Find(std::string_view name_or_id) const;
   bool IsNameTaken(std::string_view name) const;
   std::vector<const Branch*> ChildrenOf(const BranchId& id) const;  // by parent, not deleted
+  // kDependents that lists them.
+  Status CheckNoChildren(const Branch& branch) const;
   // id, its ancestor, the ancestor's ancestor, … ; kCorrupt on a cycle or a missing one.
   Result<std::vector<const Branch*>> AncestryOf(const BranchId& id) const;
   // All lines that share a root line with `id` (same RootIdentity): what timelines were ever used.

@@ -38,6 +38,8 @@ std::string LinkOf(pid_t pid, const char* what) {
 
 }  // namespace
 
+std::string WorkingDirectoryOf(pid_t pid) { return LinkOf(pid, "cwd"); }
+
 std::optional<pid_t> LivingServer(const std::string& directory) {
   const Result<std::string> text = ReadTextFile(JoinPath(directory, "postmaster.pid"), kMaxPidFile);
   if (!text.ok()) {
@@ -52,7 +54,7 @@ std::optional<pid_t> LivingServer(const std::string& directory) {
   }
   // A server's working directory is its data directory. Its file may have been replaced by an update: "postgres (deleted)".
   const bool is_server =
-      LinkOf(pid, "cwd") == wanted && BaseName(LinkOf(pid, "exe")).starts_with("postgres");
+      WorkingDirectoryOf(pid) == wanted && BaseName(LinkOf(pid, "exe")).starts_with("postgres");
   return is_server ? std::optional<pid_t>(pid) : std::nullopt;
 }
 

@@ -14,6 +14,9 @@ namespace pitr {
 // The pid in postmaster.pid if that process is a postgres that works in this directory.
 std::optional<pid_t> LivingServer(const std::string& directory);
 
+// Of a process; empty when that cannot be seen.
+std::string WorkingDirectoryOf(pid_t pid);
+
 // The word that the postmaster keeps in postmaster.pid: "starting", "ready", "standby", "stopping"; empty before. REQUIRES: it lives.
 std::string ServerWord(const std::string& directory);
 
