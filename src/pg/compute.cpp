@@ -1,7 +1,9 @@
 #include "pg/compute.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <iterator>
 
 #include "core/base/ascii.h"
 #include "core/base/file.h"
@@ -119,6 +121,14 @@ bool IsFixedSetting(const std::string& name) {
     if (fixed.back() == '_' ? name.starts_with(fixed) : name == fixed) return true;
   }
   return false;
+}
+
+bool GoesAlong(const std::string& name) {
+  constexpr std::string_view kAlong[] = {"pitr.repository", "shared_preload_libraries",
+                                         "unix_socket_group", "unix_socket_permissions",
+                                         "wal_level"};
+  return !IsFixedSetting(name) ||
+         std::find(std::begin(kAlong), std::end(kAlong), name) != std::end(kAlong);
 }
 
 Result<Json> StartJob(const Branch& branch) {

@@ -31,6 +31,8 @@ std::string ComputeLog(const std::string& directory);
 
 // What no setting of a branch may change: what its server is started with, and what makes it ours.
 bool IsFixedSetting(const std::string& name);
+// On the command line of a branch's source: for the branch as well.
+bool GoesAlong(const std::string& name);
 // The job that starts it (src/tool/JOBS.md).
 Result<Json> StartJob(const Branch& branch);
 // In this process, as a child; answers interrupts. REQUIRES: HasComputeHere. THROWS ErrorInFlight.

@@ -33,7 +33,7 @@ Json SettingsOf(const Json& live, const BranchRequest& request) {
   for (const Json& option : live.value("options", Json::array())) {
     const std::string text = option.get<std::string>();
     const std::string name = text.substr(0, text.find('='));
-    if (!IsFixedSetting(name)) base.push_back({name, text.substr(name.size() + 1)});
+    if (GoesAlong(name)) base.push_back({name, text.substr(name.size() + 1)});
   }
   const BranchSettings wanted = CurrentBranchSettings();
   const std::pair<const char*, const char*> quiet[] = {
