@@ -118,6 +118,11 @@ Status RemoveWhatLiesBeside(const BranchSet& branches, const std::string& direct
     const Branch* owner = OwnerOf(branches, JoinPath(beside, name));
     if (owner != nullptr && !owner->deleted_at) return Status::Ok();
   }
+  // One by one, since each may have tablespaces elsewhere.
+  for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+    if (IsBranchId(WithoutGone(name)))
+      PITR_RETURN_IF_ERROR(RemoveDataDirectory(JoinPath(beside, name), std::string()));
+  }
   PITR_RETURN_IF_ERROR(RemoveTree(beside));
   return RemoveFile(ComputeLog(directory));
 }

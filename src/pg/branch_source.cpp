@@ -22,6 +22,15 @@ std::string FileOutside(const Json& live, const char* member, const char* name,
   return path == JoinPath(directory, name) ? std::string() : path;
 }
 
+// The branch whose newest state is wanted, or whose past.
+const Branch* FindSource(const BranchSet& branches, const Branch& target,
+                         const std::string& source) {
+  if (source == "^self") return &target;
+  if (source == "^parent") return target.parent ? branches.FindId(*target.parent) : nullptr;
+  const Result<const Branch*> found = branches.Find(source);
+  return found.ok() ? *found : nullptr;
+}
+
 }  // namespace
 
 Status ShipSource(const OperationContext& context, const Branch& source) {
@@ -31,6 +40,12 @@ Status ShipSource(const OperationContext& context, const Branch& source) {
   // One that does not run has shipped everything when it stopped.
   if (!directory || !LivingServer(*directory)) return Status::Ok();
   return AskToShip(*directory, kShipMillis, [&] { return context.operation->CancelRequested(); });
+}
+
+Status ShipSourceOf(const OperationContext& context, const BranchSet& branches,
+                    const Branch& target, const std::string& source) {
+  const Branch* found = FindSource(branches, target, source);
+  return found == nullptr ? Status::Ok() : ShipSource(context, *found);
 }
 
 Result<Json> LiveOf(const Branch& source) {

@@ -12,6 +12,9 @@ namespace pitr::pg {
 // All that has been committed on it until now is in the repository then: by this server, or by the one of that branch if it runs here.
 // THROWS ErrorInFlight.
 Status ShipSource(const OperationContext& context, const Branch& source);
+// The same of the branch that `source` names to somebody who restores `target`; nothing when there is none. THROWS ErrorInFlight.
+Status ShipSourceOf(const OperationContext& context, const BranchSet& branches,
+                    const Branch& target, const std::string& source);
 // As LiveServerJson, of the server of that branch if it has one of its own here, else of this one. THROWS ErrorInFlight.
 Result<Json> LiveOf(const Branch& source);
 // What the catalogue notes of a server in `directory` with those files; the port is still to be chosen.

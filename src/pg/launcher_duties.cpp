@@ -74,9 +74,14 @@ Status CloseDangling(Repository* repo, const BranchSet& branches, const Identity
 }
 
 // A server that a killed build left running on a replacement directory, or one of a branch that is deleted. False when it stays.
-bool StopOrphan(const std::string& directory) {
+// Of a deleted branch what it has committed is still to come into the repository: it may be undeleted.
+bool StopOrphan(const std::string& directory, const Branch* branch) {
   if (!LivingServer(directory)) return true;
   LogQuietly(LOG, "pitr_ext: stopping a server that was left in \"" + directory + "\"");
+  if (branch != nullptr && branch->compute && branch->deleted_at &&
+      StopServer(directory, SIGINT, kOrphanMillis).ok()) {
+    return true;
+  }
   return StopServer(directory, SIGQUIT, kOrphanMillis).ok();
 }
 
@@ -129,7 +134,7 @@ Status SweepBranches(Repository* repo, const BranchSet& branches, const Identity
 // What the helper of an exchange did is worth reading for a while.
 bool IsRecentLog(const std::string& name, const std::string& path, Timestamp now) {
   struct stat info {};
-  return name.ends_with(".log") && stat(path.c_str(), &info) == 0 &&
+  return name.starts_with("op-") && name.ends_with(".log") && stat(path.c_str(), &info) == 0 &&
          info.st_mtime > now.micros / kSecond - 7 * 86400;
 }
 
@@ -167,14 +172,14 @@ Status SweepOne(Repository* repo, const BranchSet& branches, const Identity& ide
     case Leftover::kNone:
       return Status::Ok();
     case Leftover::kTree:
-      return StopOrphan(path) ? RemoveTree(path) : Status::Ok();
+      return StopOrphan(path, nullptr) ? RemoveTree(path) : Status::Ok();
     case Leftover::kBeside:
       return RemoveWhatLiesBeside(branches, path.substr(0, path.rfind('.')));
     case Leftover::kDirectory:
       break;
   }
   const Branch* branch = OwnerOf(branches, path);
-  if (!StopOrphan(path)) return Status::Ok();
+  if (!StopOrphan(path, branch)) return Status::Ok();
   PITR_RETURN_IF_ERROR(RemoveDataDirectory(path, data));
   return branch == nullptr ? Status::Ok() : UnpinBranch(repo, branch->id);
 }

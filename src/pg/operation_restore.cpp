@@ -6,6 +6,7 @@
 #include "core/repo/records.h"
 #include "core/work/tablespaces.h"
 #include "pg/boundary.h"
+#include "pg/branch_source.h"
 #include "pg/exchange_worker.h"
 #include "pg/guc.h"
 #include "pg/in_transaction.h"
@@ -171,6 +172,9 @@ Result<Json> RunRestore(const OperationContext& context) {
   const Branch* self = branches.FindId(context.identity->branch_id);
   if (self == nullptr)
     return Status(Code::kForeign, "this server's branch is not in the repository");
+  // Of another branch as well, whose server is not this one.
+  if (request.plan.source != "^self")
+    PITR_RETURN_IF_ERROR(ShipSourceOf(context, branches, *self, request.plan.source));
   PITR_ASSIGN_OR_RETURN(const RestorePlan plan, PlanAndCheck(context, request, branches));
   PITR_ASSIGN_OR_RETURN(const BranchId id, NewBranchId());
   PITR_ASSIGN_OR_RETURN(const std::string branch_directory, BranchDirectory());

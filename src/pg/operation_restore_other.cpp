@@ -8,6 +8,7 @@
 #include "core/repo/records.h"
 #include "core/work/tablespaces.h"
 #include "pg/branch_directory.h"
+#include "pg/branch_removal.h"
 #include "pg/branch_source.h"
 #include "pg/compute.h"
 #include "pg/guc.h"
@@ -35,14 +36,6 @@ Result<const Branch*> FindTarget(const BranchSet& branches, const BranchId& id) 
   if (!HasComputeHere(*target))
     return Status(Code::kNotReady, "branch \"" + target->name + "\" has no server here any more");
   return target;
-}
-
-// The branch whose newest state is wanted, or whose past.
-const Branch* SourceOf(const BranchSet& branches, const Branch& target, const std::string& source) {
-  if (source == "^self") return &target;
-  if (source == "^parent") return target.parent ? branches.FindId(*target.parent) : nullptr;
-  const Result<const Branch*> found = branches.Find(source);
-  return found.ok() ? *found : nullptr;
 }
 
 Status AddLine(const OperationContext& context, const Branch& line) {
@@ -197,7 +190,8 @@ Result<Json> BuildAndSwitch(const OperationContext& context, const RestoreReques
   }
   PITR_RETURN_IF_ERROR(ExchangeServers(context, change));
   if (!change.preserve) {
-    const Status removed = RemoveDataDirectory(*change.target.directory, DataDirectory());
+    Status removed = RemoveDataDirectory(*change.target.directory, DataDirectory());
+    if (removed.ok()) removed = RemoveWhatLiesBeside(branches, *change.target.directory);
     if (!removed.ok()) LogStatus(WARNING, "could not remove what was restored over", removed);
   }
   PITR_RETURN_IF_ERROR(
@@ -217,8 +211,7 @@ Result<Json> RunRestoreOther(const OperationContext& context) {
   const Branch* self = branches.FindId(context.identity->branch_id);
   if (self == nullptr)
     return Status(Code::kForeign, "this server's branch is not in the repository");
-  if (const Branch* source = SourceOf(branches, *target, request.plan.source))
-    PITR_RETURN_IF_ERROR(ShipSource(context, *source));
+  PITR_RETURN_IF_ERROR(ShipSourceOf(context, branches, *target, request.plan.source));
   context.operation->SetPhase("plan");
   PITR_ASSIGN_OR_RETURN(const RestorePlan plan,
                         PlanRestore(context.repo, branches, request.plan, nullptr, nullptr));
