@@ -2,7 +2,8 @@
 # shellcheck shell=bash disable=SC2154
 
 # Places that only root can make, for tests that skip without them: a file system that is soon full (PITR_SMALL_FS), a mount point
-# for a data directory (PITR_MOUNTED), and a disk whose power can be cut (PITR_XFS; a root process of ours obeys PITR_XFS_ORDERS).
+# for a data directory (PITR_MOUNTED), a disk whose power can be cut (PITR_XFS; a root process of ours obeys PITR_XFS_ORDERS), and one on which
+# files can share blocks (PITR_REFLINK).
 places=()
 xfs_servant=
 make_places() {
@@ -19,6 +20,17 @@ make_places() {
   done
   export PITR_SMALL_FS=$work/small PITR_MOUNTED=$work/mounted
   make_xfs || say "no XFS on a loop device: tests of power cuts are skipped"
+  make_reflink || say "no XFS with reflink on a loop device: its tests are skipped"
+}
+
+make_reflink() {
+  local disk=$work/reflink.disk mount=$work/reflink
+  command -v mkfs.xfs >/dev/null || return 1
+  truncate -s 3G "$disk" && mkfs.xfs -q -m reflink=1 "$disk" && mkdir "$mount" || return 1
+  mount -o loop "$disk" "$mount" || return 1
+  places+=("$mount")
+  hand_over "$mount"
+  export PITR_REFLINK=$mount
 }
 
 # The same device throughout: with another one after a cut the directory would look like a copy (lease_proof.h).
