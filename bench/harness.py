@@ -37,6 +37,8 @@ class Plan:
         self.loading_gb = number("BENCH_LOADING_GB", 4)
         self.increment_gb = number("BENCH_INCREMENT_GB", 4.8)
         self.increments_gb = number("BENCH_INCREMENTS_GB", 1.5)
+        self.branch_gb = [float(word) for word in (os.environ.get("BENCH_BRANCH_GB") or "1 8").split()]
+        self.branch_mb = number("BENCH_BRANCH_MB", 64)
 
 
 class Bench:
