@@ -6,6 +6,7 @@
 #include "core/base/file.h"
 #include "core/repo/identity.h"
 #include "core/repo/records.h"
+#include "core/work/socket_lock.h"
 #include "core/work/tablespaces.h"
 #include "pg/branch_directory.h"
 #include "pg/compute.h"
@@ -130,7 +131,12 @@ Status RemoveWhatLiesBeside(const BranchSet& branches, const std::string& direct
 Status RemoveFromDisk(const BranchSet& branches, const Branch& branch, const std::string& live) {
   if (!IsOurDirectory(branch) || *branch.directory == live) return Status::Ok();
   PITR_FAULT("branch.delete.before_stop");
-  if (branch.compute) PITR_RETURN_IF_ERROR(StopForGood(*branch.directory));
+  if (branch.compute) {
+    PITR_RETURN_IF_ERROR(StopForGood(*branch.directory));
+    // Of one that was killed.
+    for (const std::string& sockets : SocketDirectories())
+      RemoveDeadSocket(SocketPath(sockets, branch.compute->port), *branch.directory);
+  }
   PITR_FAULT("branch.delete.before_remove");
   PITR_RETURN_IF_ERROR(RemoveDataDirectory(*branch.directory, live));
   return branch.compute ? RemoveWhatLiesBeside(branches, *branch.directory) : Status::Ok();

@@ -1,9 +1,14 @@
 #include "pg/branch_source.h"
 
 #include "core/base/file.h"
+#include "core/repo/identity.h"
+#include "core/work/idle_server.h"
 #include "core/work/live_files.h"
 #include "core/work/living_server.h"
+#include "core/work/ship_rest.h"
 #include "pg/compute.h"
+#include "pg/guc.h"
+#include "pg/interrupts.h"
 #include "pg/server_facts.h"
 #include "pg/ship_file.h"
 #include "pg/postgres_headers.h"
@@ -37,8 +42,8 @@ Status ShipSource(const OperationContext& context, const Branch& source) {
   context.operation->SetPhase("ship WAL");
   if (source.id == context.identity->branch_id) return RequestShip(kShipMillis, context.operation);
   const std::optional<std::string> directory = DirectoryOf(source, context.identity->branch_id);
-  // One that does not run has shipped everything when it stopped.
-  if (!directory || !LivingServer(*directory)) return Status::Ok();
+  if (!directory) return Status::Ok();
+  if (!LivingServer(*directory)) return ShipLeft(context.repo, source);
   return AskToShip(*directory, kShipMillis, [&] { return context.operation->CancelRequested(); });
 }
 
@@ -46,6 +51,21 @@ Status ShipSourceOf(const OperationContext& context, const BranchSet& branches,
                     const Branch& target, const std::string& source) {
   const Branch* found = FindSource(branches, target, source);
   return found == nullptr ? Status::Ok() : ShipSource(context, *found);
+}
+
+Status ShipLeft(Repository* repo, const Branch& branch) {
+  if (!HasComputeHere(branch)) return Status::Ok();
+  const std::string& directory = *branch.directory;
+  PITR_ASSIGN_OR_RETURN(const File lock, TryLockStart(directory));
+  // It runs, or somebody starts it: then it ships by itself.
+  if (!lock.is_open() || LivingServer(directory)) return Status::Ok();
+  PITR_ASSIGN_OR_RETURN(const Identity identity, LoadIdentity(directory));
+  ShipOptions options;
+  options.branch = branch.id;
+  options.root = identity.root;
+  options.compression_level = CurrentSettings().backlog_compression_level;
+  options.cancel = &ServerCancel();
+  return ShipRest(repo, options, directory).status().Prefix("WAL left in \"" + directory + "\"");
 }
 
 Result<Json> LiveOf(const Branch& source) {

@@ -15,6 +15,8 @@ Status ShipSource(const OperationContext& context, const Branch& source);
 // The same of the branch that `source` names to somebody who restores `target`; nothing when there is none. THROWS ErrorInFlight.
 Status ShipSourceOf(const OperationContext& context, const BranchSet& branches,
                     const Branch& target, const std::string& source);
+// What a server that does not run any more has left of its WAL, killed perhaps, is brought there. Nothing when it runs.
+Status ShipLeft(Repository* repo, const Branch& branch);
 // As LiveServerJson, of the server of that branch if it has one of its own here, else of this one. THROWS ErrorInFlight.
 Result<Json> LiveOf(const Branch& source);
 // What the catalogue notes of a server in `directory` with those files; the port is still to be chosen.

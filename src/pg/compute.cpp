@@ -9,6 +9,7 @@
 #include "core/base/file.h"
 #include "core/base/process.h"
 #include "core/repo/identity.h"
+#include "core/work/idle_server.h"
 #include "core/work/living_server.h"
 #include "pg/boundary.h"
 #include "pg/branch_directory.h"
@@ -76,15 +77,7 @@ std::string StateOf(const Branch& branch) {
 }
 
 std::vector<std::string> SocketDirectories() {
-  std::vector<std::string> directories;
-  std::string rest = SettingValue("unix_socket_directories");
-  while (!rest.empty()) {
-    const std::size_t comma = std::min(rest.find(','), rest.size());
-    std::string one(Trimmed(rest.substr(0, comma)));
-    rest.erase(0, comma + 1);
-    if (!one.empty()) directories.push_back(std::move(one));
-  }
-  return directories;
+  return SplitAtCommas(SettingValue("unix_socket_directories"));
 }
 
 std::string ConnectionText(int port) {
@@ -131,7 +124,7 @@ bool GoesAlong(const std::string& name) {
          std::find(std::begin(kAlong), std::end(kAlong), name) != std::end(kAlong);
 }
 
-Result<Json> StartJob(const Branch& branch) {
+Result<Json> StartJob(const Branch& branch, bool hold) {
   const std::string& directory = *branch.directory;
   const BranchCompute& compute = *branch.compute;
   const auto inside = [&](const std::string& outside, const char* name) {
@@ -146,6 +139,8 @@ Result<Json> StartJob(const Branch& branch) {
       {"port", std::to_string(compute.port)},
       {"listen_addresses", listen.empty() ? SettingValue("listen_addresses") : listen},
       {"unix_socket_directories", SettingValue("unix_socket_directories")},
+      {"unix_socket_permissions", SettingValue("unix_socket_permissions")},
+      {"unix_socket_group", SettingValue("unix_socket_group")},
       {"external_pid_file", ""},
       {"bonjour", "off"},
       {"archive_mode", "on"},
@@ -161,14 +156,22 @@ Result<Json> StartJob(const Branch& branch) {
   job["program"] = PitrProgram();
   PITR_ASSIGN_OR_RETURN(job["host"], HostMark());
   job["log"] = ComputeLog(directory);
+  job["hold"] = hold;
   job["settings"] = Json::array();
   for (const auto& [name, value] : settings)
     job["settings"].push_back(std::string(name) + "=" + value);
   return job;
 }
 
-Status StartCompute(const Branch& branch, const std::function<bool()>& cancelled) {
-  PITR_ASSIGN_OR_RETURN(const Json job, StartJob(branch));
+Json GoAnswer(bool go) {
+  Json answer;
+  answer["go"] = go;
+  return answer;
+}
+
+Status StartCompute(const Branch& branch, const std::function<bool()>& cancelled,
+                    const std::function<Result<bool>()>& is_wanted) {
+  PITR_ASSIGN_OR_RETURN(const Json job, StartJob(branch, false));
   Child child;
   PITR_RETURN_IF_ERROR(child.Start(job));
   for (;;) {
@@ -177,6 +180,10 @@ Status StartCompute(const Branch& branch, const std::function<bool()>& cancelled
       child.Finish();
       return StatusFromJson(*error);
     }
+    if (line.contains("need")) {
+      PITR_ASSIGN_OR_RETURN(const bool go, is_wanted());
+      PITR_RETURN_IF_ERROR(child.Send(GoAnswer(go)));
+    }
     if (line.contains("done")) {
       child.Finish();
       return Status::Ok();
@@ -184,19 +191,40 @@ Status StartCompute(const Branch& branch, const std::function<bool()>& cancelled
   }
 }
 
+namespace {
+
+// Nothing runs, nothing is held, and nobody is about to change that who has not asked the catalogue yet.
+Result<bool> IsQuiet(const std::string& directory) {
+  Result<File> lock = TryLockStart(directory);
+  if (lock.status().code() == Code::kNotFound) return true;
+  PITR_RETURN_IF_ERROR(lock.status());
+  if (!lock->is_open() || LivingServer(directory) || LivingHolder(directory)) return false;
+  PITR_RETURN_IF_ERROR(ForgetIdle(directory));
+  return true;
+}
+
+}  // namespace
+
 Status StopServer(const std::string& directory, int signal, std::int64_t patience_ms) {
   const std::int64_t give_up = SystemClock().MonotonicMillis() + patience_ms;
-  PITR_ASSIGN_OR_RETURN(bool runs, SignalServer(directory, signal));
-  while (runs) {
+  std::optional<pid_t> told;
+  for (;;) {
+    const std::optional<pid_t> pid = LivingServer(directory);
+    if (!pid) {
+      PITR_RETURN_IF_ERROR(SignalHolder(directory, SIGTERM).status());
+      PITR_ASSIGN_OR_RETURN(const bool is_quiet, IsQuiet(directory));
+      if (is_quiet) return Status::Ok();
+    } else if (pid != told) {
+      PITR_RETURN_IF_ERROR(SignalServer(directory, signal).status());
+      told = pid;
+    }
     if (SystemClock().MonotonicMillis() >= give_up) {
       return Status(Code::kLockTimeout, "the server in \"" + directory + "\" did not stop in time")
           .WithHint("Its log is \"" + ComputeLog(directory) + "\".");
     }
     NapOnLatch(kPollMs);
     CheckInterrupts();
-    runs = LivingServer(directory).has_value();
   }
-  return Status::Ok();
 }
 
 }  // namespace pitr::pg

@@ -33,11 +33,15 @@ std::string ComputeLog(const std::string& directory);
 bool IsFixedSetting(const std::string& name);
 // On the command line of a branch's source: for the branch as well.
 bool GoesAlong(const std::string& name);
-// The job that starts it (src/tool/JOBS.md).
-Result<Json> StartJob(const Branch& branch);
+// The job that starts it (src/tool/JOBS.md). `hold`: if nobody was connected when it ended, its port is held until somebody is.
+Result<Json> StartJob(const Branch& branch, bool hold);
+// To its question whether it shall still be started, now that nobody else can start or stop it.
+Json GoAnswer(bool go);
 // In this process, as a child; answers interrupts. REQUIRES: HasComputeHere. THROWS ErrorInFlight.
-Status StartCompute(const Branch& branch, const std::function<bool()>& cancelled);
-// Signals the server of the directory and waits until it is gone; nothing runs there is success. THROWS ErrorInFlight.
+Status StartCompute(const Branch& branch, const std::function<bool()>& cancelled,
+                    const std::function<Result<bool>()>& is_wanted);
+// Signals the server of the directory and waits until it is gone and its port is held no more; also one that is being started. Nothing runs
+// there is success. Who does not want it to be started again says so in the catalogue before. THROWS ErrorInFlight.
 Status StopServer(const std::string& directory, int signal, std::int64_t patience_ms);
 
 }  // namespace pitr::pg

@@ -1,9 +1,13 @@
 #include "pg/compute_keeper.h"
 
 #include <algorithm>
+#include <csignal>
 
 #include "core/base/clock.h"
+#include "core/base/file.h"
+#include "core/work/idle_server.h"
 #include "core/work/living_server.h"
+#include "pg/branch_room.h"
 #include "pg/compute.h"
 #include "pg/log.h"
 #include "pg/operation_slots.h"
@@ -16,6 +20,11 @@ namespace {
 
 constexpr std::size_t kMostAtOnce = 4;
 constexpr std::int64_t kFirstRetryMs = 2000, kLastRetryMs = 300'000;
+// A child asks at once, unless somebody else is at that directory: then a later look answers.
+constexpr std::int64_t kQuestionMs = 500;
+constexpr long kPollMs = 5;
+// Without room a fast stop may not come to an end.
+constexpr std::int64_t kFastStopMs = 5000;
 
 std::int64_t Now() { return SystemClock().MonotonicMillis(); }
 
@@ -39,9 +48,9 @@ void ComputeKeeper::Take(const BranchSet& branches) {
 
 bool ComputeKeeper::IsMissing(const Branch& branch) const {
   const auto failed = failures_.find(branch.id);
-  return !starting_.contains(branch.id) &&
+  return !short_of_room_since_ms_ && !starting_.contains(branch.id) &&
          (failed == failures_.end() || failed->second.next_try_ms <= Now()) &&
-         !LivingServer(*branch.directory);
+         !LivingServer(*branch.directory) && !LivingHolder(*branch.directory);
 }
 
 void ComputeKeeper::Failed(const BranchId& id, const Status& status) {
@@ -52,39 +61,95 @@ void ComputeKeeper::Failed(const BranchId& id, const Status& status) {
   LogStatus(WARNING, "could not start the server of branch \"" + id + "\"", status);
 }
 
-void ComputeKeeper::Start(const Branch& branch) {
+Status ComputeKeeper::Start(Repository* repo, const Branch& branch) {
+  const Result<Json> job = StartJob(branch, true);
   auto child = std::make_unique<Child>();
-  const Result<Json> job = StartJob(branch);
   const Status started = job.ok() ? child->Start(*job) : job.status();
   if (!started.ok()) {
     Failed(branch.id, started);
-    return;
+    return Status::Ok();
   }
   LogQuietly(LOG, "pitr_ext: starting the server of branch \"" + branch.name + "\"");
+  Child* asker = child.get();
   starting_[branch.id] = std::move(child);
+  const std::int64_t give_up = Now() + kQuestionMs;
+  while (Now() < give_up) {
+    const Result<std::optional<Json>> line = asker->TryNext();
+    if (!line.ok()) {
+      Failed(branch.id, line.status());
+      starting_.erase(branch.id);
+      return Status::Ok();
+    }
+    if (line->has_value()) return Attend(repo, branch.id, asker, **line);
+    NapOnLatch(kPollMs);
+  }
+  return Status::Ok();
 }
 
-// What the children have said since.
-void ComputeKeeper::Serve() {
+// What a child has said.
+Status ComputeKeeper::Attend(Repository* repo, const BranchId& id, Child* child, const Json& line) {
+  if (line.contains("need")) {
+    // It may have been stopped, or deleted, since it was missing.
+    PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
+    const Branch* branch = branches.FindId(id);
+    const bool go = branch != nullptr && branch->state == "running" && HasComputeHere(*branch);
+    const Status sent = child->Send(GoAnswer(go));
+    if (!sent.ok()) Failed(id, sent);
+    if (sent.ok() && !go) child->Finish();
+    if (!sent.ok() || !go) starting_.erase(id);
+    return Status::Ok();
+  }
+  const Json* error = JsonObject(line, "error");
+  if (error == nullptr && !line.contains("done")) return Status::Ok();  // a note
+  if (error != nullptr) {
+    Failed(id, StatusFromJson(*error));
+  } else {
+    failures_.erase(id);
+  }
+  child->Finish();
+  starting_.erase(id);
+  return Status::Ok();
+}
+
+Status ComputeKeeper::Serve(Repository* repo) {
   for (auto next = starting_.begin(); next != starting_.end();) {
     const auto current = next++;
+    const BranchId id = current->first;
     const Result<std::optional<Json>> line = current->second->TryNext();
-    if (line.ok() && !line->has_value()) continue;
-    const Json* error = line.ok() ? JsonObject(**line, "error") : nullptr;
-    if (!line.ok() || error != nullptr) {
-      Failed(current->first, line.ok() ? StatusFromJson(*error) : line.status());
-    } else if (!(*line)->contains("done")) {
-      continue;  // a note
-    } else {
-      failures_.erase(current->first);
+    if (!line.ok()) {
+      Failed(id, line.status());
+      starting_.erase(current);
+    } else if (line->has_value()) {
+      PITR_RETURN_IF_ERROR(Attend(repo, id, current->second.get(), **line));
     }
-    current->second->Finish();
-    starting_.erase(current);
+  }
+  return Status::Ok();
+}
+
+// Before the host's server, which may have its own files there, suffers for want of room.
+void ComputeKeeper::KeepRoom() {
+  if (wanted_.empty()) return;
+  const Status room = CheckBranchRoom(DirectoryName(*wanted_.front().directory),
+                                      short_of_room_since_ms_.has_value());
+  if (room.code() != Code::kDiskFull) {
+    if (short_of_room_since_ms_) LogQuietly(LOG, "pitr_ext: there is room for branches again");
+    short_of_room_since_ms_.reset();
+    return;
+  }
+  if (!short_of_room_since_ms_) {
+    short_of_room_since_ms_ = Now();
+    LogStatus(WARNING, "stopping the servers of branches", room);
+  }
+  const int signal = Now() - *short_of_room_since_ms_ < kFastStopMs ? SIGINT : SIGQUIT;
+  for (const Branch& branch : wanted_) {
+    const Result<bool> told = SignalServer(*branch.directory, signal);
+    if (!told.ok()) LogStatus(WARNING, "could not stop a branch", told.status());
   }
 }
 
 Status ComputeKeeper::Tick(Repository* repo) {
-  Serve();
+  KeepRoom();
+  PITR_RETURN_IF_ERROR(Serve(repo));
   const std::uint32_t changes = CountOfChanges();
   const auto is_missing = [this](const Branch& branch) { return IsMissing(branch); };
   if (changes == seen_change_ && std::none_of(wanted_.begin(), wanted_.end(), is_missing)) {
@@ -95,7 +160,8 @@ Status ComputeKeeper::Tick(Repository* repo) {
   seen_change_ = changes;
   Take(branches);
   for (const Branch& branch : wanted_) {
-    if (starting_.size() < kMostAtOnce && IsMissing(branch)) Start(branch);
+    if (starting_.size() < kMostAtOnce && IsMissing(branch))
+      PITR_RETURN_IF_ERROR(Start(repo, branch));
   }
   return Status::Ok();
 }

@@ -1,10 +1,12 @@
-// The launcher's part in servers of branches: those that shall run do. They end with their host's postmaster, so after a restart or a
-// crash of the host all of them are started again; one that ended by itself is, too.
+// The launcher's part in servers of branches: those that shall run do, or their port is held since nobody is connected. They end with their
+// host's postmaster, so after a restart or a crash of the host all of them are started again; one that ended by itself is, too. While
+// the file system of the branch directory is nearly full, none runs.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/repo/branches.h"
@@ -26,14 +28,17 @@ class ComputeKeeper {
   };
 
   bool IsMissing(const Branch& branch) const;
-  void Serve();
-  void Start(const Branch& branch);
+  Status Serve(Repository* repo);
+  Status Attend(Repository* repo, const BranchId& id, Child* child, const Json& line);
+  Status Start(Repository* repo, const Branch& branch);
+  void KeepRoom();
   void Failed(const BranchId& id, const Status& status);
 
   std::vector<Branch> wanted_;
   std::map<BranchId, std::unique_ptr<Child>> starting_;
   std::map<BranchId, Failures> failures_;
   std::uint32_t seen_change_ = 0;
+  std::optional<std::int64_t> short_of_room_since_ms_;
 };
 
 }  // namespace pitr::pg

@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/hash.h"
 #include "pg/boundary.h"
@@ -25,6 +26,7 @@
 extern "C" {
 #include "libpq/auth.h"
 #include "miscadmin.h"
+#include "port/atomics.h"
 #include "storage/ipc.h"
 #include "utils/pidfile.h"
 }
@@ -287,10 +289,18 @@ void OnProcExit(int, Datum) {
 // the flag is set is seen by the scan that follows. Answers at once, never waits (internals 20).
 void RefuseSessions(Port* port, int status) {
   if (previous_authentication != nullptr) previous_authentication(port, status);
-  const Shared* shared = GetShared();
-  if (shared != nullptr && shared->exchange.refuse_sessions) {
+  Shared* shared = GetShared();
+  if (shared == nullptr) return;
+  if (shared->exchange.refuse_sessions) {
     RaiseFatal(ERRCODE_CANNOT_CONNECT_NOW, "the server is being restored to another point in time",
                "Try again in a moment.");
+  }
+  // In this order: see IdleWatch::Stop.
+  if (status == STATUS_OK) shared->exchange.last_session_ms = SystemClock().MonotonicMillis();
+  pg_memory_barrier();
+  if (shared->exchange.refuse_for_idleness) {
+    RaiseFatal(ERRCODE_CANNOT_CONNECT_NOW, "branch is starting",
+               "Nobody was connected for a while, so it is being stopped. Try again in a moment.");
   }
 }
 

@@ -23,6 +23,10 @@ struct ExchangeShared {
   // Refuse new sessions (ClientAuthentication hook). Set by the operation worker before it scans for sessions;
   // also set while an exchange is not yet confirmed after it happened.
   bool refuse_sessions;
+  // The same of a branch's server that is about to stop since nobody is connected.
+  bool refuse_for_idleness;
+  // When a session was let in last, monotonic milliseconds; 0: none since the server's start.
+  std::int64_t last_session_ms;
   // Set and read by the launcher: the intent on disk says confirmed, or there is none.
   bool confirmed;
   ExchangeOrder order;

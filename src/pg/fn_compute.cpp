@@ -1,13 +1,16 @@
 // Branches with a server of their own: pitr_create_branch, pitr_start_branch and pitr_stop_branch.
 #include <csignal>
 
-#include "core/work/living_server.h"
+#include "core/base/file.h"
 #include "pg/boundary.h"
 #include "pg/branch_expiry.h"
 #include "pg/branch_request.h"
+#include "pg/branch_room.h"
 #include "pg/branch_rows.h"
+#include "pg/branch_source.h"
 #include "pg/compute.h"
 #include "pg/interrupts.h"
+#include "pg/log.h"
 #include "pg/operation.h"
 #include "pg/server_facts.h"
 #include "pg/session.h"
@@ -216,14 +219,24 @@ Status SetState(Repository* repo, const BranchId& id, const char* state) {
   });
 }
 
+// Since we wanted it.
+Result<bool> IsStillWanted(Repository* repo, const BranchId& id) {
+  PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
+  const Branch* branch = branches.FindId(id);
+  return branch != nullptr && branch->state == "running" && !branch->deleted_at;
+}
+
 Result<Datum> Start(FunctionCallInfo fcinfo, const std::string& name) {
   PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
   PITR_ASSIGN_OR_RETURN(const Branch* branch, FindCompute(session, name));
+  PITR_RETURN_IF_ERROR(CheckBranchRoom(DirectoryName(*branch->directory)));
   // First what is wanted: from here on the launcher starts it again whenever it ends.
   PITR_RETURN_IF_ERROR(SetState(session.repo.get(), branch->id, "running"));
   TellOfComputes();
   if (FlagArg(fcinfo, 1, true)) {
-    PITR_RETURN_IF_ERROR(StartCompute(*branch, [] { return ServerCancel().IsCancelled(); }));
+    PITR_RETURN_IF_ERROR(StartCompute(
+        *branch, [] { return ServerCancel().IsCancelled(); },
+        [&] { return IsStillWanted(session.repo.get(), branch->id); }));
   }
   PITR_RETURN_IF_ERROR(
       AuditDone(session.repo.get(), branch->name, "pitr_start_branch", Quoted(name)));
@@ -251,6 +264,11 @@ Result<Datum> Stop(FunctionCallInfo fcinfo, const std::string& name) {
   PITR_RETURN_IF_ERROR(SetState(session.repo.get(), branch->id, "stopped"));
   TellOfComputes();
   PITR_RETURN_IF_ERROR(StopServer(*branch->directory, signal, kStopMillis));
+  // Shipped by the server itself when it was stopped cleanly.
+  const Status shipped = ShipLeft(session.repo.get(), *branch);
+  if (!shipped.ok()) {
+    LogStatus(WARNING, "WAL of branch \"" + branch->name + "\" waits until it runs again", shipped);
+  }
   PITR_RETURN_IF_ERROR(
       AuditDone(session.repo.get(), branch->name, "pitr_stop_branch", Quoted(name)));
   RowBuilder rows(fcinfo);

@@ -17,6 +17,7 @@ constinit char* ports = nullptr;
 constinit char* listen_addresses = nullptr;
 constinit char* branch_settings = nullptr;
 constinit bool activity = false;
+constinit int idle_timeout = 0;
 
 std::string Text(const char* value) { return value != nullptr ? value : ""; }
 
@@ -39,6 +40,11 @@ void DefineBranchSettings() {
       "pitr.branch_activity", "Branches run subscriptions and jobs like their source.",
       "Off: no logical replication workers and no pg_cron jobs in a branch's server.", &activity,
       false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("pitr.branch_idle_timeout",
+                          "How long nobody is connected before a branch's server is stopped, until "
+                          "somebody is; 0: for ever.",
+                          "Read by the servers of branches.", &idle_timeout, 300, 0, INT_MAX / 1000,
+                          PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
   DefineCustomStringVariable("pitr.branch_listen_addresses",
                              "Addresses that servers of branches listen on; empty: as this server.",
                              nullptr, &listen_addresses, "", PGC_SIGHUP, 0, nullptr, nullptr,
@@ -51,6 +57,8 @@ void DefineBranchSettings() {
                              nullptr, &branch_settings, "shared_buffers=128MB; max_connections=50",
                              PGC_SIGHUP, 0, CheckBranchSettingsHook, nullptr, nullptr);
 }
+
+int BranchIdleTimeoutSetting() { return idle_timeout; }
 
 BranchSettings CurrentBranchSettings() {
   return {Text(ports), Text(listen_addresses), Text(branch_settings), activity};

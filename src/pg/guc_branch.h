@@ -12,6 +12,9 @@ struct BranchSettings {
   bool activity = false;
 };
 
+// Seconds; 0: never.
+int BranchIdleTimeoutSetting();
+
 void DefineBranchSettings();  // from DefineSettings. RAISES
 BranchSettings CurrentBranchSettings();
 

@@ -17,6 +17,7 @@
 #include "pg/exchange_worker.h"
 #include "pg/guc.h"
 #include "pg/identity.h"
+#include "pg/idle_watch.h"
 #include "pg/launcher_duties.h"
 #include "pg/lease.h"
 #include "pg/log.h"
@@ -76,6 +77,7 @@ class Launcher {
   Replicas replicas_;
   BranchSizer sizer_;
   ComputeKeeper computes_;
+  IdleWatch idle_;
   std::int64_t archiver_looked_at_ = 0, workers_started_at_ = 0, confirmer_started_at_ = 0;
   std::uint64_t archived_count_ = 0;
   bool reminded_ = false;
@@ -126,7 +128,7 @@ Status Launcher::DoDuties() {
     PITR_RETURN_IF_ERROR(LauncherStartup(repository_.get(), *identity_));
     started_with_ = repository_->id();
   }
-  return LauncherTick(repository_.get(), *identity_, &sizer_, &computes_);
+  return LauncherTick(repository_.get(), *identity_, &sizer_, &computes_, &idle_);
 }
 
 // Workers that were registered when the server started come back by themselves; those that a raised setting asks for are

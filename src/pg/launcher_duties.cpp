@@ -14,6 +14,7 @@
 #include "core/repo/pins.h"
 #include "core/repo/records.h"
 #include "core/repo/unbuilt.h"
+#include "core/work/idle_server.h"
 #include "core/work/living_server.h"
 #include "core/work/tablespaces.h"
 #include "pg/boundary.h"
@@ -76,7 +77,7 @@ Status CloseDangling(Repository* repo, const BranchSet& branches, const Identity
 // A server that a killed build left running on a replacement directory, or one of a branch that is deleted. False when it stays.
 // Of a deleted branch what it has committed is still to come into the repository: it may be undeleted.
 bool StopOrphan(const std::string& directory, const Branch* branch) {
-  if (!LivingServer(directory)) return true;
+  if (!LivingServer(directory) && !LivingHolder(directory)) return true;
   LogQuietly(LOG, "pitr_ext: stopping a server that was left in \"" + directory + "\"");
   if (branch != nullptr && branch->compute && branch->deleted_at &&
       StopServer(directory, SIGINT, kOrphanMillis).ok()) {
@@ -291,7 +292,7 @@ Status LauncherStartup(Repository* repo, const Identity& identity) {
 }
 
 Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* sizer,
-                    ComputeKeeper* computes) {
+                    ComputeKeeper* computes, IdleWatch* idle) {
   {
     const LockHolder lock(OperationsLock());
     GetShared()->operations.launcher_pid = MyProcPid;
@@ -299,7 +300,11 @@ Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* siz
   PITR_RETURN_IF_ERROR(FinishExchange(repo, identity));
   ServeShipRequest();
   PITR_RETURN_IF_ERROR(AnswerShipFile());
-  if (!IsCompute() && !InRecovery()) PITR_RETURN_IF_ERROR(computes->Tick(repo));
+  if (IsCompute()) {
+    PITR_RETURN_IF_ERROR(idle->Tick());
+  } else if (!InRecovery()) {
+    PITR_RETURN_IF_ERROR(computes->Tick(repo));
+  }
   sizer->Tick();
   if (ArchivingIsOurs()) PITR_RETURN_IF_ERROR(KeepReplayShort(repo, identity));
   const std::int64_t now = SystemClock().Now().micros;

@@ -6,6 +6,7 @@
 #include "core/repo/repository.h"
 #include "pg/branch_sizes.h"
 #include "pg/compute_keeper.h"
+#include "pg/idle_watch.h"
 
 namespace pitr::pg {
 
@@ -13,7 +14,7 @@ namespace pitr::pg {
 Status LauncherStartup(Repository* repo, const Identity& identity);
 // Each second, and when the latch is set.
 Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* sizer,
-                    ComputeKeeper* computes);
+                    ComputeKeeper* computes, IdleWatch* idle);
 // Before the repository is needed: first thing in the launcher's life. Confirms an exchange so that sessions are let in.
 void LauncherConfirmExchange();
 

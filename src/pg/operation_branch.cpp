@@ -11,6 +11,7 @@
 #include "core/work/tablespaces.h"
 #include "pg/branch_directory.h"
 #include "pg/branch_request.h"
+#include "pg/branch_room.h"
 #include "pg/branch_source.h"
 #include "pg/compute.h"
 #include "pg/guc_branch.h"
@@ -135,8 +136,9 @@ Status BuildAndStart(const OperationContext& context, const BranchRequest& reque
   PITR_FAULT("branch.built");
   if (request.start) {
     context.operation->SetPhase("start");
-    PITR_RETURN_IF_ERROR(
-        StartCompute(branch, [&] { return context.operation->CancelRequested(); }));
+    PITR_RETURN_IF_ERROR(StartCompute(
+        branch, [&] { return context.operation->CancelRequested(); },
+        [] { return Result<bool>(true); }));
   }
   return Publish(context, request, branch.id);
 }
@@ -171,6 +173,7 @@ Result<Json> RunCreateBranch(const OperationContext& context) {
   context.operation->SetReplay({}, plan.record_end);
   PITR_ASSIGN_OR_RETURN(const std::string place, ComputesDirectory());
   PITR_RETURN_IF_ERROR(ClaimBranchDirectory(place));
+  PITR_RETURN_IF_ERROR(CheckBranchRoom(place));
   PITR_ASSIGN_OR_RETURN(const BranchId id, NewBranchId());
   PITR_ASSIGN_OR_RETURN(const Json live, LiveOf(*source));
   Branch branch = NewLine(*self, plan, id, request.restore.role_name);

@@ -138,7 +138,7 @@ Status ExchangeServers(const OperationContext& context, const Switch& change) {
     return status;
   }
   if (!runs) return Status::Ok();
-  status = StartCompute(change.incoming, never);
+  status = StartCompute(change.incoming, never, [] { return Result<bool>(true); });
   if (status.ok()) return status;
   const Status stopped = StopServer(*change.incoming.directory, SIGQUIT, kImmediateMillis);
   if (!stopped.ok()) LogStatus(WARNING, "could not stop a server that does not start", stopped);

@@ -1,15 +1,18 @@
 #include "pg/sessions.h"
 
 #include <csignal>
+#include <string_view>
 
 #include "core/base/clock.h"
 #include "pg/boundary.h"
 #include "pg/shmem.h"
+#include "pg/synchronous.h"
 #include "pg/version.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
 #include "port/atomics.h"
+#include "postmaster/bgworker.h"
 #include "storage/latch.h"
 #include "utils/backend_status.h"
 #include "utils/wait_event.h"
@@ -34,6 +37,14 @@ bool IsSession(const PgBackendStatus& entry) {
   return entry.st_backendType == B_BACKEND || entry.st_backendType == B_WAL_SENDER;
 }
 
+// The launcher of subscriptions is there whether there are any or not.
+bool IsSubscription(const PgBackendStatus& entry) {
+  if (entry.st_backendType != B_BG_WORKER) return false;
+  const char* type = GetBackgroundWorkerTypeByPid(entry.st_procpid);
+  const std::string_view name = type != nullptr ? type : "";
+  return name.starts_with("logical replication") && name != "logical replication launcher";
+}
+
 int TerminateOnce() {
   return Call([] {
     int count = 0;
@@ -53,6 +64,28 @@ int TerminateOnce() {
 void RefuseSessions(bool refuse) {
   GetShared()->exchange.refuse_sessions = refuse;
   pg_memory_barrier();
+}
+
+void RefuseForIdleness(bool refuse) {
+  GetShared()->exchange.refuse_for_idleness = refuse;
+  pg_memory_barrier();
+}
+
+std::int64_t LastSessionMs() {
+  pg_memory_barrier();
+  return GetShared()->exchange.last_session_ms;
+}
+
+bool HasSessions() {
+  const int ours = ConfirmersSender();
+  return Call([ours] {
+    bool found = false;
+    VisitBackends([&found, ours](const PgBackendStatus& entry) {
+      found = (IsSession(entry) && entry.st_procpid != ours) || IsSubscription(entry);
+      return !found;
+    });
+    return found;
+  });
 }
 
 int CutSessions(std::int64_t timeout_ms) {

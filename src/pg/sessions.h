@@ -7,6 +7,12 @@ namespace pitr::pg {
 
 // New clients and walsenders get 57P03 from here on / are let in again.
 void RefuseSessions(bool refuse);
+// The same for a branch's server that is about to stop; told to clients as if it were starting, which it does when they come again.
+void RefuseForIdleness(bool refuse);
+// Of the session that was let in last; 0: none.
+std::int64_t LastSessionMs();
+// Somebody is connected, a standby or subscriber perhaps, but not our own confirmer; or a subscription is at work here.
+bool HasSessions();
 // SIGTERM (57P01) to every client backend and walsender; returns when they are gone or the time is over. The number that is
 // left: the crash cycle cuts those. REQUIRES: RefuseSessions(true). THROWS ErrorInFlight.
 int CutSessions(std::int64_t timeout_ms);

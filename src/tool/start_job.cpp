@@ -1,15 +1,16 @@
 // Starts the server of a branch and waits until it is ready. It stays when we end: `pitr compute` runs it, which is nobody's child.
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 
 #include "core/base/fault.h"
 #include "core/base/file.h"
 #include "core/base/process.h"
+#include "core/work/idle_server.h"
 #include "core/work/living_server.h"
 #include "tool/job.h"
 #include "tool/signals.h"
@@ -25,6 +26,7 @@ constexpr std::size_t kTailBytes = 1500;
 struct StartRequest {
   std::string directory, program, server, host, log;
   std::vector<std::string> arguments;
+  bool hold = false;  // if nobody was connected when it ended: its port is enough
 };
 
 Result<StartRequest> ParseStartJob(const Json& job) {
@@ -35,6 +37,7 @@ Result<StartRequest> ParseStartJob(const Json& job) {
   request.server = JoinPath(bin, "postgres");
   PITR_ASSIGN_OR_RETURN(request.host, JsonText(job, "host"));
   PITR_ASSIGN_OR_RETURN(request.log, JsonText(job, "log"));
+  PITR_ASSIGN_OR_RETURN(request.hold, JsonBool(job, "hold"));
   const Json* settings = JsonArray(job, "settings");
   if (settings == nullptr) {
     return Status(Code::kCorrupt, "member \"settings\" is missing");
@@ -50,18 +53,16 @@ Result<StartRequest> ParseStartJob(const Json& job) {
 
 // One start at a time; given back when we end, since the servers do not inherit it.
 Result<File> LockStart(const std::string& directory, const CancelToken& cancel) {
-  PITR_ASSIGN_OR_RETURN(File lock,
-                        File::Open(JoinPath(directory, "pitr/start.lock"), O_RDWR | O_CREAT, 0600));
-  while (::flock(lock.fd(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK && errno != EINTR) {
-      return Status::FromErrno(errno, "lock \"" + directory + "\"");
+  for (;;) {
+    PITR_ASSIGN_OR_RETURN(File lock, TryLockStart(directory));
+    if (lock.is_open()) {
+      return lock;
     }
     if (cancel.IsCancelled()) {
       return Status(Code::kCancelled, "cancelled");
     }
     ::poll(nullptr, 0, kPollMs);
   }
-  return lock;
 }
 
 // Between fork and exec of a process with threads: system calls only. The child in the middle ends at once, so that nobody waits for the other.
@@ -80,10 +81,14 @@ Result<File> LockStart(const std::string& directory, const CancelToken& cancel) 
 }
 
 // The reading end of a pipe that is closed when the supervisor has ended.
-Result<File> StartSupervisor(const StartRequest& request) {
+Result<File> StartSupervisor(const StartRequest& request, bool hold) {
   std::vector<std::string> words = {
-      request.program, "compute",    "--directory", request.directory, "--program", request.server,
-      "--host",        request.host, "--log",       request.log,       "--"};
+      request.program, "compute", "--directory", request.directory, "--program",
+      request.server,  "--host",  request.host,  "--log",           request.log};
+  if (hold) {
+    words.push_back("--hold");
+  }
+  words.push_back("--");
   words.insert(words.end(), request.arguments.begin(), request.arguments.end());
   std::vector<char*> arguments = ExecPointers(&words);
   int ends[2];
@@ -108,18 +113,23 @@ Result<File> StartSupervisor(const StartRequest& request) {
   return reading;
 }
 
-Status WaitReady(const StartRequest& request, const File& alive, const CancelToken& cancel) {
+// Until it is ready, or its port is held.
+Status WaitReady(const StartRequest& request, const File& alive, bool hold,
+                 const CancelToken& cancel) {
+  const std::string& directory = request.directory;
   for (;;) {
-    if (LivingServer(request.directory) && ServerWord(request.directory) == "ready") {
+    if (hold ? LivingHolder(directory).has_value()
+             : LivingServer(directory) && ServerWord(directory) == "ready") {
       return Status::Ok();
     }
     if (cancel.IsCancelled()) {
       return Status(Code::kCancelled, "cancelled");
     }
-    // The pipe is of a server that we have started; of another one that it lives is all that is known.
+    // The pipe is of a process that we have started; of another one that it lives is all that is known.
     pollfd event = {alive.fd(), POLLIN, 0};
     const bool has_ended =
-        ::poll(&event, 1, kPollMs) > 0 || (!alive.is_open() && !LivingServer(request.directory));
+        ::poll(&event, 1, kPollMs) > 0 ||
+        (!alive.is_open() && !LivingServer(directory) && !LivingHolder(directory));
     if (has_ended) {
       return Status(Code::kNotReady, "the branch's server does not start")
           .WithDetail(LogTail(request.log, kTailBytes))
@@ -128,22 +138,37 @@ Status WaitReady(const StartRequest& request, const File& alive, const CancelTok
   }
 }
 
+// What the worker knows now that nobody else can start or stop it.
+Status AskWhetherToGo(JobContext* context) {
+  PITR_ASSIGN_OR_RETURN(const Json answer, context->Ask("go"));
+  PITR_ASSIGN_OR_RETURN(const bool go, JsonBool(answer, "go"));
+  return go ? Status::Ok() : Status(Code::kNotReady, "the branch was stopped or deleted meanwhile");
+}
+
 }  // namespace
 
 Result<Json> RunStartJob(const Json& job, JobContext* context) {
   PITR_ASSIGN_OR_RETURN(const StartRequest request, ParseStartJob(job));
   PITR_ASSIGN_OR_RETURN(const File lock, LockStart(request.directory, *context->cancel));
+  PITR_RETURN_IF_ERROR(AskWhetherToGo(context));
   Json line;
   const bool was_running = LivingServer(request.directory).has_value();
   line["done"]["was_running"] = was_running;
+  const bool is_held = LivingHolder(request.directory).has_value();
+  const bool hold = !was_running && request.hold && (is_held || IsToBeHeld(request.directory));
   File alive;
-  if (!was_running) {
+  if (is_held && !hold) {
+    PITR_RETURN_IF_ERROR(SignalHolder(request.directory, SIGUSR1).status());
+  } else if (!was_running && !is_held) {
     // Of a server that is gone; the next one would believe it when its pid is in use again.
     PITR_RETURN_IF_ERROR(RemoveFile(JoinPath(request.directory, "postmaster.pid")));
+    if (!hold) {
+      PITR_RETURN_IF_ERROR(ForgetIdle(request.directory));
+    }
     PITR_FAULT("branch.before_start");
-    PITR_ASSIGN_OR_RETURN(alive, StartSupervisor(request));
+    PITR_ASSIGN_OR_RETURN(alive, StartSupervisor(request, hold));
   }
-  PITR_RETURN_IF_ERROR(WaitReady(request, alive, *context->cancel));
+  PITR_RETURN_IF_ERROR(WaitReady(request, alive, hold, *context->cancel));
   PITR_FAULT("branch.started");
   return line;
 }

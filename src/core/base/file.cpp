@@ -363,4 +363,12 @@ Result<std::uint64_t> FreeSpace(const std::string& path) {
   return static_cast<std::uint64_t>(vfs.f_bavail) * vfs.f_frsize;
 }
 
+Result<std::uint64_t> WholeSpace(const std::string& path) {
+  struct statvfs vfs = {};
+  if (::statvfs(path.c_str(), &vfs) != 0) {
+    return ErrnoStatus(errno, "stat the file system of", path);
+  }
+  return static_cast<std::uint64_t>(vfs.f_blocks) * vfs.f_frsize;
+}
+
 }  // namespace pitr

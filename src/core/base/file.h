@@ -67,5 +67,7 @@ std::string DirectoryName(std::string_view path);  // "" never: "." or "/" at le
 std::string BaseName(std::string_view path);
 // Bytes free for an ordinary user on the file system of `path`.
 Result<std::uint64_t> FreeSpace(const std::string& path);
+// All that it has.
+Result<std::uint64_t> WholeSpace(const std::string& path);
 
 }  // namespace pitr

@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "core/base/file.h"
+#include "core/work/socket_lock.h"
 
 namespace pitr {
 
@@ -98,7 +99,8 @@ Result<int> ChoosePort(const std::vector<PortRange>& ranges, const std::set<int>
 
 bool IsPortFree(int port, const std::vector<std::string>& socket_directories) {
   for (const std::string& directory : socket_directories) {
-    if (PathExists(JoinPath(directory, ".s.PGSQL." + std::to_string(port)))) {
+    // What a killed server left there is in nobody's way.
+    if (!IsAbstractSocket(directory) && IsSocketTaken(SocketPath(directory, port))) {
       return false;
     }
   }

@@ -18,6 +18,12 @@ TEST(Ascii, BlanksAreTrimmedAtBothEndsOnly) {
   EXPECT_EQ(Trimmed("a"), "a");
 }
 
+TEST(Ascii, ListsAreSplitAtCommas) {
+  EXPECT_EQ(SplitAtCommas(" /a, b ,,c "), (std::vector<std::string>{"/a", "b", "c"}));
+  EXPECT_TRUE(SplitAtCommas(" , ").empty());
+  EXPECT_TRUE(SplitAtCommas("").empty());
+}
+
 TEST(Ascii, VisibleIsNeitherEmptyNorBlankNorBeyond) {
   EXPECT_TRUE(IsVisibleAscii("!~aZ9"));
   EXPECT_FALSE(IsVisibleAscii(""));
