@@ -1,15 +1,15 @@
 # Sourced by test/run: what tests need around them, made for one run in its directory $work and removed at its end.
 # shellcheck shell=bash disable=SC2154
 
-# Places that only root can make, for tests that skip without them: a file system that is soon full (PITR_SMALL_FS), a mount point
-# for a data directory (PITR_MOUNTED), a disk whose power can be cut (PITR_XFS; a root process of ours obeys PITR_XFS_ORDERS), and one on which
-# files can share blocks (PITR_REFLINK).
+# Places that only root can make, for tests that skip without them: a file system that is soon full (PITR_SMALL_FS), one for branches
+# (PITR_BRANCH_FS), a mount point for a data directory (PITR_MOUNTED), a disk whose power can be cut (PITR_XFS; a root process of ours obeys
+# PITR_XFS_ORDERS), and one on which files can share blocks (PITR_REFLINK).
 places=()
 xfs_servant=
 make_places() {
   [ "$(id -u)" -eq 0 ] && [ ${#places[@]} -eq 0 ] || return 0
   local name size
-  for name in small:100m mounted:400m; do
+  for name in small:100m mounted:400m branches:330m; do
     size=${name#*:} name=${name%:*}
     mkdir -p "$work/$name"
     mount -t tmpfs -o "size=$size,mode=0700,uid=$(id -u "$server_user")" none "$work/$name" 2>/dev/null || {
@@ -18,7 +18,7 @@ make_places() {
     }
     places+=("$work/$name")
   done
-  export PITR_SMALL_FS=$work/small PITR_MOUNTED=$work/mounted
+  export PITR_SMALL_FS=$work/small PITR_MOUNTED=$work/mounted PITR_BRANCH_FS=$work/branches
   make_xfs || say "no XFS on a loop device: tests of power cuts are skipped"
   make_reflink || say "no XFS with reflink on a loop device: its tests are skipped"
 }
