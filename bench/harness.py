@@ -39,6 +39,7 @@ class Plan:
         self.increments_gb = number("BENCH_INCREMENTS_GB", 1.5)
         self.branch_gb = [float(word) for word in (os.environ.get("BENCH_BRANCH_GB") or "1 8").split()]
         self.branch_mb = number("BENCH_BRANCH_MB", 64)
+        self.idle_branches = int(number("BENCH_IDLE_BRANCHES", 20))
 
 
 class Bench:
@@ -195,6 +196,10 @@ class Server:
 
     def connect(self, timeout=None):
         return Client(self.bench.sockets, self.port, timeout)
+
+    def connect_to(self, port):
+        """To another server of the same sockets."""
+        return Client(self.bench.sockets, port, None)
 
     def query(self, text):
         client = self.connect()

@@ -6,6 +6,7 @@ from branch import branch
 from drain import drain
 from encryption import encryption
 from harness import Bench, write_summary
+from idle import idle
 from increment import increment
 from increments import increments
 from instant import instant
@@ -17,7 +18,7 @@ from s3 import s3
 from snapshot import snapshot
 from throughput import throughput
 
-FIGURES = ("drain", "encryption", "snapshot", "increment", "increments", "restore", "outage", "instant", "loading", "replay", "throughput", "latency", "s3", "branch")
+FIGURES = ("drain", "encryption", "snapshot", "increment", "increments", "restore", "outage", "instant", "loading", "replay", "throughput", "latency", "s3", "branch", "idle")
 
 
 def main():
@@ -28,7 +29,7 @@ def main():
         print(f"bench: unknown figure: {' '.join(unknown)}; known are: {' '.join(FIGURES)}", file=sys.stderr)
         return 2
     single = (("drain", drain), ("encryption", encryption), ("snapshot", snapshot), ("increment", increment), ("increments", increments),
-              ("instant", instant), ("loading", loading), ("replay", replay), ("throughput", throughput), ("latency", latency), ("s3", s3), ("branch", branch))
+              ("instant", instant), ("loading", loading), ("replay", replay), ("throughput", throughput), ("latency", latency), ("s3", s3), ("branch", branch), ("idle", idle))
     work = [(name, run) for name, run in single if name in wanted]
     both = [name for name in ("restore", "outage") if name in wanted]
     if both:
