@@ -71,7 +71,7 @@ def clone_by_hand(bench, server, folder, markers, size):
         os.unlink(f"{copy.directory}/{name}")
     with open(f"{copy.directory}/backup_label", "w", encoding="utf-8") as file:
         file.write(label)
-    copy.configure({"archive_mode": "off", "archive_library": "", "pitr.repository": ""})
+    copy.configure({"archive_mode": "off", "archive_library": "", "pitr.repository": "", "recovery_init_sync_method": "syncfs"})
     copy.start(wait=False)
     wait_until(lambda: at_target(copy, markers), 600, "the clone's first query", 0.002)
     query = time.monotonic() - started
