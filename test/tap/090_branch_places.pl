@@ -178,7 +178,7 @@ like(targets(), qr{one/$past->{id} }, 'there are tablespaces of branches');
 value(q{SELECT pitr_delete_branch('dev', cascade => true, force => true), pitr_delete_branch('past', force => true)});
 value(q{SELECT pitr_delete_branch(id, force => true) FROM pitr_branches WHERE kind = 'undo' AND deleted_at IS NULL});
 my $left = '';
-ok(wait_until(30, sub { ($left = join ' ', targets(), glob(abs_path($node->data_dir) . '.pitr/br-*')) =~ /^\s*$/ }), 'deleted, branches leave nothing on disk, nor where tablespaces are')
+ok(wait_until(60, sub { ($left = join ' ', targets(), glob(abs_path($node->data_dir) . '.pitr/br-*')) =~ /^\s*$/ }), 'deleted, branches leave nothing on disk, nor where tablespaces are')
   or diag($left, value('SELECT name, id, state, directory FROM pitr_branches'));
 is(join(' ', glob("$base/three/*")), '', 'nor in the one that was created in a branch');
 is(contents($node), $head, 'the first server has what it had');
