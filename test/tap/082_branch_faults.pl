@@ -89,6 +89,7 @@ foreach my $point (($ENV{PITR_SWEEP} // '') eq 'full' ? @restoring : $restoring[
 	ok(poll_until(branch_node($node, 'kept'), 'SELECT count(*) FROM stones', 1000, 40), "$point kill: the branch is back");
 	is(branch_of($node, 'kept')->{id}, $kept->{id}, "$point kill: as what it was");
 	nothing_is_left("$point kill");
+	ok(poll_until($node, "SELECT state FROM pitr_branches WHERE name = 'kept' AND deleted_at IS NULL", 'running'), "$point kill: and nobody restores it any more");
 }
 
 # The whole server dies while a branch is made.
