@@ -31,6 +31,7 @@
 #include "tool/command_line.h"
 #include "tool/commands.h"
 #include "tool/exit_codes.h"
+#include "tool/inherited_lock.h"
 #include "tool/options.h"
 #include "tool/signals.h"
 #include "tool/staging_server.h"
@@ -172,7 +173,7 @@ class Supervisor {
   const Compute& compute_;
   File host_, signals_;
   bool can_sleep_ = false;
-  File lock_;  // while it is decided that we hold
+  File lock_;  // until others can see that we hold, or our server
   std::unique_ptr<PortHolder> holder_;
 };
 
@@ -182,6 +183,10 @@ Status Supervisor::Begin() {
   sigaddset(&wanted, SIGTERM);
   sigaddset(&wanted, SIGUSR1);
   ::sigprocmask(SIG_BLOCK, &wanted, nullptr);
+  // Not for the server.
+  if (::fcntl(kInheritedLock, F_SETFD, FD_CLOEXEC) == 0) {
+    lock_ = File(kInheritedLock);
+  }
   signals_ = File(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
   host_ = OpenProcess(compute_.host.pid);
   can_sleep_ = host_.is_open();
@@ -302,12 +307,16 @@ Result<Supervisor::After> Supervisor::RunServer() {
       Stop(child, process);
       stopped = true;
     } else {
+      if (lock_.is_open() && LivingServer(compute_.directory) == child) {
+        lock_ = File();
+      }
       if (holder_) {
         HandOver(child);
       }
-      Wait(process, holder_ ? kStartingMs : -1);
+      Wait(process, holder_ || lock_.is_open() ? kStartingMs : -1);
     }
   }
+  lock_ = File();
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }

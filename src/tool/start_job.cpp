@@ -12,6 +12,7 @@
 #include "core/base/process.h"
 #include "core/work/idle_server.h"
 #include "core/work/living_server.h"
+#include "tool/inherited_lock.h"
 #include "tool/job.h"
 #include "tool/signals.h"
 #include "tool/staging_server.h"
@@ -51,7 +52,7 @@ Result<StartRequest> ParseStartJob(const Json& job) {
   return request;
 }
 
-// One start at a time; given back when we end, since the servers do not inherit it.
+// One start at a time. Given back when we have ended and `pitr compute`, which inherits it, has a server that others can see.
 Result<File> LockStart(const std::string& directory, const CancelToken& cancel) {
   for (;;) {
     PITR_ASSIGN_OR_RETURN(File lock, TryLockStart(directory));
@@ -66,22 +67,24 @@ Result<File> LockStart(const std::string& directory, const CancelToken& cancel) 
 }
 
 // Between fork and exec of a process with threads: system calls only. The child in the middle ends at once, so that nobody waits for the other.
-[[noreturn]] void RunDetached(const char* program, char** arguments, int alive) {
+[[noreturn]] void RunDetached(const char* program, char** arguments, int alive, int lock) {
   ResetSignalsInChild();
   ::setsid();
   const pid_t child = ::fork();
   if (child != 0) {
     ::_exit(child < 0 ? 1 : 0);
   }
-  if (::dup2(alive, 3) == 3) {
-    ::close_range(4, ~0U, 0);
+  // By way of numbers that neither of them has.
+  const int first = ::fcntl(alive, F_DUPFD, 5), second = ::fcntl(lock, F_DUPFD, 5);
+  if (::dup2(first, 3) == 3 && ::dup2(second, kInheritedLock) == kInheritedLock) {
+    ::close_range(kInheritedLock + 1, ~0U, 0);
     ::execv(program, arguments);
   }
   ::_exit(127);
 }
 
 // The reading end of a pipe that is closed when the supervisor has ended.
-Result<File> StartSupervisor(const StartRequest& request, bool hold) {
+Result<File> StartSupervisor(const StartRequest& request, bool hold, const File& lock) {
   std::vector<std::string> words = {
       request.program, "compute", "--directory", request.directory, "--program",
       request.server,  "--host",  request.host,  "--log",           request.log};
@@ -102,7 +105,7 @@ Result<File> StartSupervisor(const StartRequest& request, bool hold) {
     return Status::FromErrno(errno, "start \"" + request.program + "\"");
   }
   if (child == 0) {
-    RunDetached(request.program.c_str(), arguments.data(), writing.fd());
+    RunDetached(request.program.c_str(), arguments.data(), writing.fd(), lock.fd());
   }
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
@@ -166,7 +169,7 @@ Result<Json> RunStartJob(const Json& job, JobContext* context) {
       PITR_RETURN_IF_ERROR(ForgetIdle(request.directory));
     }
     PITR_FAULT("branch.before_start");
-    PITR_ASSIGN_OR_RETURN(alive, StartSupervisor(request, hold));
+    PITR_ASSIGN_OR_RETURN(alive, StartSupervisor(request, hold, lock));
   }
   PITR_RETURN_IF_ERROR(WaitReady(request, alive, hold, *context->cancel));
   PITR_FAULT("branch.started");

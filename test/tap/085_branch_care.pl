@@ -71,6 +71,16 @@ sleep 2.5;    # two looks of the launcher
 ok(!runs_in($branch{off}{directory}), 'nor later');
 is(state_of($node, 'off'), 'stopped', 'it is stopped');
 
+# --- and one that meets a start that was given up ---
+foreach my $milliseconds (30, 60, 90, 150)
+{
+	$node->psql('postgres', "SET statement_timeout = $milliseconds; SELECT * FROM pitr_start_branch('off')");
+	value(q{SELECT pitr_stop_branch('off')});
+	ok(!runs_in($branch{off}{directory}), "given up after $milliseconds ms, and stopped: nothing runs");
+}
+sleep 1;
+ok(!runs_in($branch{off}{directory}), 'nor later');
+
 # --- WAL of one that was killed, and is not started again ---
 psql_row($node, q{SELECT * FROM pitr_start_branch('off')});
 my $off = branch_node($node, 'off');
