@@ -18,7 +18,7 @@ RETURNS TABLE (name text, id text, parent text, parent_id text, fork_lsn pg_lsn,
 AS 'MODULE_PATHNAME', 'pitr_create_branch'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pitr_create_branch(text, text, boolean, boolean, text, timestamptz, boolean, jsonb, boolean) IS
-    'Makes a branch with a server of its own from source[@point] (^self, ^parent, name or id; without a point from its head): a data directory beside this server''s, a port of pitr.branch_ports, an archive of its own. settings: names and values for its postgresql.auto.conf. The same call again succeeds. 42710 name taken, 53400 no port left, PI001 to PI003 as pitr_restore_branch';
+    'Makes a branch with a server of its own from source[@point] (^self, ^parent, name or id; without a point from its head): a data directory beside this server''s, a port of pitr.branch_ports, an archive of its own. settings: names and values for its postgresql.auto.conf. schema_only: a root of its own without rows. masking_script: SQL that runs before anybody can connect. The same call again succeeds. 42710 name taken, 53400 no port left, PI001 to PI003 as pitr_restore_branch';
 REVOKE ALL ON FUNCTION pitr_create_branch(text, text, boolean, boolean, text, timestamptz, boolean, jsonb, boolean) FROM PUBLIC;
 
 CREATE FUNCTION pitr_start_branch(branch text,
@@ -51,6 +51,31 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pitr_protect_branch(text, boolean) IS
     'Protects a branch from being deleted, reset or restored over, or lets go of that';
 REVOKE ALL ON FUNCTION pitr_protect_branch(text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION pitr_undelete_branch(branch text,
+    new_name text DEFAULT NULL)
+RETURNS TABLE (name text, id text, parent text, parent_id text, fork_lsn pg_lsn, fork_time timestamptz, kind text, state text,
+    is_self boolean, is_default boolean, protected boolean, port integer, connection text, directory text,
+    size_bytes bigint, incomplete_bytes bigint, created_at timestamptz, updated_at timestamptz,
+    last_reset_at timestamptz, expires_at timestamptz, ttl interval, deleted_at timestamptz,
+    window_start timestamptz, window_end timestamptz, created_by text)
+AS 'MODULE_PATHNAME', 'pitr_undelete_branch'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_undelete_branch(text, text) IS
+    'Brings a deleted branch back, within 7 days of its deletion: by id, or the newest of that name, under its name or another one. A server that it had is made again from the repository. 42710 name taken, 55000 deleted with force or too long ago';
+REVOKE ALL ON FUNCTION pitr_undelete_branch(text, text) FROM PUBLIC;
+
+CREATE FUNCTION pitr_set_default_branch(branch text)
+RETURNS TABLE (name text, id text, parent text, parent_id text, fork_lsn pg_lsn, fork_time timestamptz, kind text, state text,
+    is_self boolean, is_default boolean, protected boolean, port integer, connection text, directory text,
+    size_bytes bigint, incomplete_bytes bigint, created_at timestamptz, updated_at timestamptz,
+    last_reset_at timestamptz, expires_at timestamptz, ttl interval, deleted_at timestamptz,
+    window_start timestamptz, window_end timestamptz, created_by text)
+AS 'MODULE_PATHNAME', 'pitr_set_default_branch'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_set_default_branch(text) IS
+    'Makes a branch the default one, instead of the one that was: points without a branch are its, and it cannot be deleted nor expire';
+REVOKE ALL ON FUNCTION pitr_set_default_branch(text) FROM PUBLIC;
 
 CREATE FUNCTION pitr_reset_branch(branch text,
     preserve_under_name text DEFAULT NULL,

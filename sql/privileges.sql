@@ -21,6 +21,8 @@ SELECT * FROM pitr_stop_branch('x');
 SELECT * FROM pitr_protect_branch('x');
 SELECT * FROM pitr_reset_branch('x');
 SELECT * FROM pitr_set_branch_expiration('x');
+SELECT * FROM pitr_set_default_branch('x');
+SELECT * FROM pitr_undelete_branch('x');
 SHOW pitr.encryption_key_command;
 SHOW pitr.encryption_key_file;
 RESET ROLE;

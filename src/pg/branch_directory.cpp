@@ -20,11 +20,19 @@ Result<std::string> ReadMark(const std::string& directory) {
   return ReadTextFile(JoinPath(directory, "server"), 256);
 }
 
+// The one that all servers of branches share with their host; one without data may have another system identifier than that.
+bool IsOfHost(const std::string& directory) {
+  if (!IsCompute()) return false;
+  const Result<std::string> shared = ComputesDirectory();
+  return shared.ok() && *shared == directory;
+}
+
 }  // namespace
 
 Status ClaimBranchDirectory(const std::string& directory) {
   PITR_RETURN_IF_ERROR(MakeDirectories(directory));
   Result<std::string> mark = ReadMark(directory);
+  if (mark.ok() && IsOfHost(directory)) return Status::Ok();
   if (!mark.ok() && mark.status().code() == Code::kNotFound) {
     return WriteFileDurably(JoinPath(directory, "server"), AsBytes(MarkText()));
   }
@@ -40,7 +48,7 @@ Status ClaimBranchDirectory(const std::string& directory) {
 
 bool IsOurBranchDirectory(const std::string& directory) {
   Result<std::string> mark = ReadMark(directory);
-  return mark.ok() && *mark == MarkText();
+  return mark.ok() && (*mark == MarkText() || IsOfHost(directory));
 }
 
 std::string OwnDirectoryPlace() {

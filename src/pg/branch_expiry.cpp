@@ -30,4 +30,20 @@ Status CheckMayExpire(const BranchSet& set, const Branch& branch) {
   return Status::Ok();
 }
 
+Status CheckMayReturn(const BranchSet& set, const BranchId& id, const std::string& name,
+                      Timestamp now) {
+  PITR_ASSIGN_OR_RETURN(const Branch* branch, set.FindDeleted(id, now));
+  if (set.IsNameTaken(name)) {
+    return Status(Code::kAlreadyExists, "branch \"" + name + "\" exists already")
+        .WithHint("Choose another name for the one that comes back: new_name => '...'.");
+  }
+  const Branch* parent = branch->parent ? set.FindId(*branch->parent) : nullptr;
+  if (parent != nullptr && !parent->deleted_at && parent->expires_at) {
+    return Status(Code::kNotReady,
+                  "branch \"" + parent->name + "\" expires and cannot have children")
+        .WithHint("Clear it first with pitr_set_branch_expiration(branch).");
+  }
+  return Status::Ok();
+}
+
 }  // namespace pitr::pg

@@ -11,5 +11,8 @@ namespace pitr::pg {
 Result<Timestamp> CheckExpiry(Timestamp at, Timestamp now);
 // Not the default branch, a protected one or one with children: kNotReady.
 Status CheckMayExpire(const BranchSet& set, const Branch& branch);
+// A branch that was deleted comes back as `name`: kAlreadyExists, kNotReady when it is too late or its parent expires, kNotFound.
+Status CheckMayReturn(const BranchSet& set, const BranchId& id, const std::string& name,
+                      Timestamp now);
 
 }  // namespace pitr::pg

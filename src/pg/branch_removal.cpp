@@ -1,5 +1,9 @@
 #include "pg/branch_removal.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cerrno>
 #include <csignal>
 
 #include "core/base/fault.h"
@@ -8,16 +12,20 @@
 #include "core/repo/records.h"
 #include "core/work/socket_lock.h"
 #include "core/work/tablespaces.h"
+#include "pg/boundary.h"
 #include "pg/branch_directory.h"
+#include "pg/branch_kept.h"
 #include "pg/compute.h"
 #include "pg/log.h"
+#include "pg/operation_slots.h"
 #include "pg/postgres_headers.h"
 
 namespace pitr::pg {
 
 namespace {
 
-constexpr std::int64_t kFastMillis = 30000, kImmediateMillis = 10000;
+constexpr std::int64_t kFastMillis = 30000, kImmediateMillis = 10000, kLockMillis = 120000;
+constexpr long kPollMs = 20;
 
 // What it has committed is in the repository when a fast stop ends.
 Status StopForGood(const std::string& directory) {
@@ -49,6 +57,10 @@ Status CheckDeletable(const BranchSet& set, const BranchId& id, const BranchId& 
     return Status(Code::kInUse, "branch \"" + branch->name + "\" is being restored");
   if (branch->is_default)
     return Status(Code::kInUse, "branch \"" + branch->name + "\" is the default branch");
+  if (branch->kind == BranchKind::kRoot) {
+    return Status(Code::kNotReady,
+                  "branch \"" + branch->name + "\" is a root and cannot be deleted");
+  }
   if (cascade) return Status::Ok();
   Status status = set.CheckNoChildren(*branch);
   if (!status.ok())
@@ -59,8 +71,8 @@ Status CheckDeletable(const BranchSet& set, const BranchId& id, const BranchId& 
 }  // namespace
 
 Result<std::vector<Branch>> DeleteInCatalogue(Repository* repo, const BranchId& id,
-                                              const BranchId& self, bool cascade, Timestamp now,
-                                              BranchSet* left) {
+                                              const BranchId& self, bool cascade, bool force,
+                                              Timestamp now, BranchSet* left) {
   std::vector<Branch> deleted;
   PITR_RETURN_IF_ERROR(UpdateBranches(repo, [&](BranchSet* set) {
     deleted.clear();
@@ -74,6 +86,7 @@ Result<std::vector<Branch>> DeleteInCatalogue(Repository* repo, const BranchId& 
       PITR_RETURN_IF_ERROR(CheckDeletable(*set, one, self, cascade));
       Branch* branch = set->FindId(one);
       branch->deleted_at = branch->updated_at = now;
+      if (force) branch->gone_at = now;
       deleted.push_back(*branch);
     }
     *left = *set;
@@ -92,13 +105,13 @@ Status RemoveExpired(Repository* repo, const BranchSet& branches, const Identity
     }
     BranchSet left;
     Result<std::vector<Branch>> deleted =
-        DeleteInCatalogue(repo, branch.id, identity.branch_id, false, now, &left);
+        DeleteInCatalogue(repo, branch.id, identity.branch_id, false, false, now, &left);
     // It has got children since, or somebody was faster: there is nothing to do now.
     if (!deleted.ok() && deleted.status().code() != Code::kUnavailable) continue;
     PITR_RETURN_IF_ERROR(deleted.status());
     LogQuietly(LOG, "pitr_ext: branch \"" + branch.name + "\" has expired and is deleted");
     for (const Branch& one : *deleted)
-      PITR_RETURN_IF_ERROR(RemoveFromDisk(left, one, live));
+      PITR_RETURN_IF_ERROR(RemoveFromDisk(repo, left, one, live));
     PITR_RETURN_IF_ERROR(AppendAudit(
         repo, {now, "", "", branch.name, "pitr_delete_branch", "expired", "", "done", ""}));
   }
@@ -128,8 +141,30 @@ Status RemoveWhatLiesBeside(const BranchSet& branches, const std::string& direct
   return RemoveFile(ComputeLog(directory));
 }
 
-Status RemoveFromDisk(const BranchSet& branches, const Branch& branch, const std::string& live) {
+Result<File> LockForRemoval(const std::string& directory, std::int64_t patience_ms) {
+  PITR_ASSIGN_OR_RETURN(File lock, File::Open(directory, O_RDONLY | O_DIRECTORY));
+  const std::int64_t give_up = SystemClock().MonotonicMillis() + patience_ms;
+  while (::flock(lock.fd(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) {
+      return Status::FromErrno(errno, "lock \"" + directory + "\"");
+    }
+    if (SystemClock().MonotonicMillis() >= give_up) {
+      return Status(Code::kLockTimeout, "\"" + directory + "\" is still being removed");
+    }
+    NapOnLatch(kPollMs);
+    CheckInterrupts();
+  }
+  // It has another name, or none, when somebody else was done before.
+  if (!PathExists(directory)) return Status(Code::kNotFound, "\"" + directory + "\" is gone");
+  return lock;
+}
+
+Status RemoveFromDisk(Repository* repo, const BranchSet& branches, const Branch& branch,
+                      const std::string& live) {
   if (!IsOurDirectory(branch) || *branch.directory == live) return Status::Ok();
+  const Result<File> lock = LockForRemoval(*branch.directory, kLockMillis);
+  if (lock.status().code() == Code::kNotFound) return Status::Ok();
+  PITR_RETURN_IF_ERROR(lock.status());
   PITR_FAULT("branch.delete.before_stop");
   if (branch.compute) {
     PITR_RETURN_IF_ERROR(StopForGood(*branch.directory));
@@ -137,7 +172,12 @@ Status RemoveFromDisk(const BranchSet& branches, const Branch& branch, const std
     for (const std::string& sockets : SocketDirectories())
       RemoveDeadSocket(SocketPath(sockets, branch.compute->port), *branch.directory);
   }
+  PITR_RETURN_IF_ERROR(KeepForUndelete(repo, branch));
   PITR_FAULT("branch.delete.before_remove");
+  // Another server of the machine may have brought it back since.
+  PITR_ASSIGN_OR_RETURN(const BranchSet now, ReadBranches(repo));
+  const Branch* still = now.FindId(branch.id);
+  if (still != nullptr && !still->deleted_at) return Status::Ok();
   PITR_RETURN_IF_ERROR(RemoveDataDirectory(*branch.directory, live));
   return branch.compute ? RemoveWhatLiesBeside(branches, *branch.directory) : Status::Ok();
 }

@@ -11,6 +11,9 @@ Json BranchRequestToJson(const BranchRequest& request) {
   json["settings"] = Json::array();
   for (const auto& [name, value] : request.settings)
     json["settings"].push_back(Json::array({name, value}));
+  json["schema_only"] = request.schema_only;
+  json["masking_file"] = request.masking_file;
+  json["masking_database"] = request.masking_database;
   return json;
 }
 
@@ -26,6 +29,9 @@ Result<BranchRequest> BranchRequestFromJson(const Json& json) {
   if (settings == nullptr) return Status(Code::kCorrupt, "member \"settings\" is missing");
   for (const Json& each : *settings)
     request.settings.emplace_back(each.at(0).get<std::string>(), each.at(1).get<std::string>());
+  PITR_ASSIGN_OR_RETURN(request.schema_only, JsonBool(json, "schema_only"));
+  PITR_ASSIGN_OR_RETURN(request.masking_file, JsonText(json, "masking_file"));
+  PITR_ASSIGN_OR_RETURN(request.masking_database, JsonText(json, "masking_database"));
   return request;
 }
 

@@ -18,6 +18,9 @@ struct BranchRequest {
   bool start = true, is_protected = false;
   std::optional<Timestamp> expires_at;
   std::vector<std::pair<std::string, std::string>> settings;
+  bool schema_only = false;
+  // A file with the script, which is too long for the slot, and the database in which it begins. The worker removes it. Empty: none.
+  std::string masking_file, masking_database;
 };
 
 Json BranchRequestToJson(const BranchRequest& request);

@@ -8,6 +8,7 @@
 #include "core/work/ship_rest.h"
 #include "pg/compute.h"
 #include "pg/guc.h"
+#include "pg/guc_branch.h"
 #include "pg/interrupts.h"
 #include "pg/server_facts.h"
 #include "pg/ship_file.h"
@@ -68,19 +69,55 @@ Status ShipLeft(Repository* repo, const Branch& branch) {
   return ShipRest(repo, options, directory).status().Prefix("WAL left in \"" + directory + "\"");
 }
 
-Result<Json> LiveOf(const Branch& source) {
+Result<Json> LiveIn(const BranchCompute& compute, const std::string& directory) {
   PITR_ASSIGN_OR_RETURN(Json live, LiveServerJson());
-  if (source.compute && HasComputeHere(source)) {
-    const std::string& directory = *source.directory;
-    const auto inside = [&](const std::string& outside, const char* name) {
-      return outside.empty() ? JoinPath(directory, name) : outside;
-    };
-    live["data_directory"] = directory;
-    live["config_file"] = inside(source.compute->config_file, "postgresql.conf");
-    live["hba_file"] = inside(source.compute->hba_file, "pg_hba.conf");
-    live["ident_file"] = inside(source.compute->ident_file, "pg_ident.conf");
-  }
+  const auto inside = [&](const std::string& outside, const char* name) {
+    return outside.empty() ? JoinPath(directory, name) : outside;
+  };
+  live["data_directory"] = directory;
+  live["config_file"] = inside(compute.config_file, "postgresql.conf");
+  live["hba_file"] = inside(compute.hba_file, "pg_hba.conf");
+  live["ident_file"] = inside(compute.ident_file, "pg_ident.conf");
   return live;
+}
+
+Result<Json> LiveOf(const Branch& source) {
+  return HasComputeHere(source) ? LiveIn(*source.compute, *source.directory) : LiveServerJson();
+}
+
+Json SettingsBeside(const Json& live, const std::vector<std::pair<std::string, std::string>>& own) {
+  Json base = Json::array();
+  for (const Json& option : live.value("options", Json::array())) {
+    const std::string text = option.get<std::string>();
+    const std::string name = text.substr(0, text.find('='));
+    if (GoesAlong(name)) base.push_back({name, text.substr(name.size() + 1)});
+  }
+  const BranchSettings wanted = CurrentBranchSettings();
+  const std::pair<const char*, const char*> quiet[] = {
+      // Its first commit would wait for standbys that it does not have.
+      {"synchronous_standby_names", ""},
+      {"pitr.synchronous", "off"},
+      // Should somebody start it by hand.
+      {"pitr.branch_directory", ""},
+      {"huge_pages", "off"},
+      {"pitr.archive_workers", "0"},
+      {"pitr.fetch_workers", "1"},
+  };
+  for (const auto& [name, value] : quiet)
+    base.push_back({name, value});
+  if (SettingValue("log_directory").starts_with('/')) base.push_back({"log_directory", "log"});
+  if (!wanted.activity) {
+    base.push_back({"max_logical_replication_workers", "0"});
+    if (SettingValue("shared_preload_libraries").find("pg_cron") != std::string::npos)
+      base.push_back({"cron.launch_active_jobs", "off"});
+  }
+  Json settings;
+  settings["base"] = base;
+  settings["text"] = wanted.settings;
+  settings["own"] = Json::array();
+  for (const auto& [name, value] : own)
+    settings["own"].push_back({name, value});
+  return settings;
 }
 
 BranchCompute ComputeOf(const Json& live, const std::string& directory) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/base/json.h"
 #include "core/repo/branches.h"
@@ -19,6 +21,10 @@ Status ShipSourceOf(const OperationContext& context, const BranchSet& branches,
 Status ShipLeft(Repository* repo, const Branch& branch);
 // As LiveServerJson, of the server of that branch if it has one of its own here, else of this one. THROWS ErrorInFlight.
 Result<Json> LiveOf(const Branch& source);
+// The same of a directory that holds the configuration of such a server. THROWS ErrorInFlight.
+Result<Json> LiveIn(const BranchCompute& compute, const std::string& directory);
+// What the server of a branch has otherwise than the one that it is made from: {"base":…,"text":…,"own":…} (src/tool/JOBS.md). THROWS ErrorInFlight.
+Json SettingsBeside(const Json& live, const std::vector<std::pair<std::string, std::string>>& own);
 // What the catalogue notes of a server in `directory` with those files; the port is still to be chosen.
 BranchCompute ComputeOf(const Json& live, const std::string& directory);
 

@@ -10,18 +10,17 @@
 #include "core/repo/intent.h"
 #include "core/repo/records.h"
 #include "core/repo/wal_archive.h"
-#include "core/work/ship_rest.h"
 #include "core/work/tablespaces.h"
 #include "pg/boundary.h"
 #include "pg/branch_directory.h"
 #include "pg/guc.h"
 #include "pg/interrupts.h"
 #include "pg/launcher_duties.h"
-#include "pg/lease.h"
 #include "pg/log.h"
 #include "pg/operation.h"
 #include "pg/server_facts.h"
 #include "pg/sessions.h"
+#include "pg/ship_line.h"
 #include "pg/shmem.h"
 #include "pg/postgres_headers.h"
 
@@ -89,15 +88,6 @@ Status RenameOldDirectory(const Intent& intent, const std::string& old_directory
   return SyncDirectory(DirectoryName(old_directory));
 }
 
-ShipOptions OptionsFor(const Identity& identity, const BranchId& branch) {
-  ShipOptions options;
-  options.branch = branch;
-  options.root = identity.root;
-  options.compression_level = CurrentSettings().backlog_compression_level;
-  options.cancel = &ServerCancel();
-  return options;
-}
-
 // The new timeline's history file decides which numbers later restores may use: success is reported only when the repository
 // has it (internals 12).
 Status ShipHistory(Repository* repo, const Identity& identity) {
@@ -106,8 +96,12 @@ Status ShipHistory(Repository* repo, const Identity& identity) {
   const std::string name = HistoryName(timeline);
   const std::string path = JoinPath(JoinPath(DataDirectory(), "pg_wal"), name);
   if (!PathExists(path)) return Status::Ok();
-  PITR_ASSIGN_OR_RETURN(const ShipResult shipped,
-                        ShipWalFile(repo, OptionsFor(identity, identity.branch_id), path, name));
+  ShipOptions options;
+  options.branch = identity.branch_id;
+  options.root = identity.root;
+  options.compression_level = CurrentSettings().backlog_compression_level;
+  options.cancel = &ServerCancel();
+  PITR_ASSIGN_OR_RETURN(const ShipResult shipped, ShipWalFile(repo, options, path, name));
   (void)shipped;
   return Status::Ok();
 }
@@ -146,21 +140,6 @@ Status RecordEnd(Repository* repo, const Intent& intent, const std::string& stat
              intent.operation, state, sqlstate});
 }
 
-// The old line is this server's until all of it is in the repository; its lease lies in its directory. Then it is given back, so that
-// an undo, or whoever starts that directory, has it at once.
-Status ShipOldLine(Repository* repo, const Identity& identity, const BranchId& line,
-                   const std::string& directory) {
-  const Status held = HoldLineOf(repo, line, directory);
-  if (held.code() == Code::kOtherWriter) {
-    LogStatus(WARNING, "the last WAL of branch \"" + line + "\" is not brought into the repository",
-              held);
-    return Status::Ok();
-  }
-  PITR_RETURN_IF_ERROR(held);
-  PITR_RETURN_IF_ERROR(ShipRest(repo, OptionsFor(identity, line), directory).status());
-  return ReleaseLineOf(repo, line, directory);
-}
-
 Status FinishHappened(Repository* repo, const Identity& identity, const Intent& intent) {
   const std::string old_directory =
       JoinPath(DirectoryName(intent.staged_directory), intent.outgoing);
@@ -170,7 +149,7 @@ Status FinishHappened(Repository* repo, const Identity& identity, const Intent& 
   PITR_RETURN_IF_ERROR(RenameOldDirectory(intent, old_directory));
   PITR_FAULT("finish.after_rename");
   if (PathExists(old_directory)) {
-    PITR_RETURN_IF_ERROR(ShipOldLine(repo, identity, intent.outgoing, old_directory));
+    PITR_RETURN_IF_ERROR(ShipLine(repo, identity.root, intent.outgoing, old_directory));
     PITR_RETURN_IF_ERROR(DropSlots(old_directory));
   }
   PITR_FAULT("finish.after_rest");

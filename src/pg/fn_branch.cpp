@@ -11,8 +11,6 @@ namespace pitr::pg {
 
 namespace {
 
-constexpr std::int64_t kSoftDeleteMicros = 7LL * 86400 * 1000000;
-
 Result<Datum> Rename(FunctionCallInfo fcinfo, const std::string& branch,
                      const std::string& new_name) {
   PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
@@ -36,24 +34,45 @@ Result<Datum> Rename(FunctionCallInfo fcinfo, const std::string& branch,
   return BranchRowOf(fcinfo, &session, id);
 }
 
+// With force, of one that is deleted already: it cannot be brought back from here on.
+Result<Datum> LetGo(FunctionCallInfo fcinfo, const Session& session, const std::string& name) {
+  const Timestamp now = SystemClock().Now();
+  PITR_ASSIGN_OR_RETURN(const Branch* found, session.branches.FindDeleted(name, now));
+  const Branch deleted = *found;
+  PITR_RETURN_IF_ERROR(UpdateBranches(session.repo.get(), [&](BranchSet* set) {
+    Branch* branch = set->FindId(deleted.id);
+    if (branch == nullptr || !branch->deleted_at)
+      return Status(Code::kInUse, "branch \"" + deleted.name + "\" was brought back meanwhile");
+    branch->gone_at = branch->updated_at = now;
+    return Status::Ok();
+  }));
+  PITR_RETURN_IF_ERROR(AuditDone(session.repo.get(), deleted.name, "pitr_delete_branch",
+                                 Quoted(name) + ", force => true"));
+  RowBuilder rows(fcinfo);
+  rows.Text(deleted.id).Text(deleted.name).Time(*deleted.deleted_at).Time(now).EndRow();
+  return rows.Finish();
+}
+
 Result<Datum> Delete(FunctionCallInfo fcinfo, const std::string& name, bool cascade, bool force) {
   PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
   PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
+  const bool is_gone = !session.BranchArg(name).ok();
+  if (force && is_gone && session.branches.FindDeleted(name, SystemClock().Now()).ok())
+    return LetGo(fcinfo, session, name);
   PITR_ASSIGN_OR_RETURN(const Branch* found, session.BranchArg(name));
   const Timestamp now = SystemClock().Now();
-  const Timestamp gone = force ? now : Timestamp{now.micros + kSoftDeleteMicros};
   // What the catalogue says of our own directory may be older than the directory itself.
   PITR_ASSIGN_OR_RETURN(const std::string live, RealDataDirectory());
   BranchSet left;
   PITR_ASSIGN_OR_RETURN(const std::vector<Branch> deleted,
                         DeleteInCatalogue(session.repo.get(), found->id, session.identity.branch_id,
-                                          cascade, now, &left));
+                                          cascade, force, now, &left));
   TellOfComputes();
   RowBuilder rows(fcinfo);
   for (const Branch& branch : deleted) {
     // The history stays in the repository while other lines descend from it.
-    PITR_RETURN_IF_ERROR(RemoveFromDisk(left, branch, live));
-    rows.Text(branch.id).Text(branch.name).Time(now).Time(gone).EndRow();
+    PITR_RETURN_IF_ERROR(RemoveFromDisk(session.repo.get(), left, branch, live));
+    rows.Text(branch.id).Text(branch.name).Time(now).Time(GoneAt(branch)).EndRow();
     PITR_RETURN_IF_ERROR(
         AuditDone(session.repo.get(), branch.name, "pitr_delete_branch", Quoted(name)));
   }
@@ -65,19 +84,24 @@ bool FlagArg(FunctionCallInfo fcinfo, int index) {
 }
 
 Result<Datum> RenameCall(FunctionCallInfo fcinfo) {
-  if (IsNull(fcinfo, 0) || IsNull(fcinfo, 1)) {
-    return Status(Code::kInvalidArgument, "branch and new_name must not be null");
-  }
-  const std::string branch = TextArg(fcinfo, 0), new_name = TextArg(fcinfo, 1);
-  return Audited("pitr_rename_branch", Quoted(branch) + ", " + Quoted(new_name),
-                 [&] { return Rename(fcinfo, branch, new_name); });
+  const std::optional<std::string> branch = OptionalTextArg(fcinfo, 0),
+                                   new_name = OptionalTextArg(fcinfo, 1);
+  const auto text = [](const std::optional<std::string>& value) {
+    return value ? Quoted(*value) : std::string("NULL");
+  };
+  return Audited("pitr_rename_branch", text(branch) + ", " + text(new_name),
+                 [&]() -> Result<Datum> {
+                   if (!branch || !new_name) {
+                     return Status(Code::kInvalidArgument, "branch and new_name must not be null");
+                   }
+                   return Rename(fcinfo, *branch, *new_name);
+                 });
 }
 
 Result<Datum> DeleteCall(FunctionCallInfo fcinfo) {
-  if (IsNull(fcinfo, 0)) return Status(Code::kInvalidArgument, "branch must not be null");
-  const std::string branch = TextArg(fcinfo, 0);
-  return Audited("pitr_delete_branch", Quoted(branch),
-                 [&] { return Delete(fcinfo, branch, FlagArg(fcinfo, 1), FlagArg(fcinfo, 2)); });
+  return AuditedByName(fcinfo, "pitr_delete_branch", "branch", [&](const std::string& branch) {
+    return Delete(fcinfo, branch, FlagArg(fcinfo, 1), FlagArg(fcinfo, 2));
+  });
 }
 
 }  // namespace

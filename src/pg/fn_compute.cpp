@@ -1,7 +1,10 @@
 // Branches with a server of their own: pitr_create_branch, pitr_start_branch and pitr_stop_branch.
 #include <csignal>
 
+#include "core/base/bytes.h"
 #include "core/base/file.h"
+#include "core/base/hash.h"
+#include "core/work/sql_script.h"
 #include "pg/boundary.h"
 #include "pg/branch_expiry.h"
 #include "pg/branch_request.h"
@@ -17,6 +20,7 @@
 #include "pg/postgres_headers.h"
 
 extern "C" {
+#include "commands/dbcommands.h"
 #include "utils/guc.h"
 }
 
@@ -59,6 +63,7 @@ std::string SourceText(const std::string& text, const BranchSet& branches, Times
 Status ReadSource(FunctionCallInfo fcinfo, const Session& session, PlanRequest* plan) {
   plan->self = session.identity.branch_id;
   plan->now = SystemClock().Now();
+  plan->for_new_branch = true;
   const std::string text =
       SourceText(OptionalTextArg(fcinfo, kSource).value_or("^self"), session.branches, plan->now);
   const auto is_branch = [&](std::string_view name) {
@@ -114,7 +119,11 @@ std::string DescribeCreate(FunctionCallInfo fcinfo) {
   std::string all = text(kName) + ", " + text(kSource);
   if (!FlagArg(fcinfo, kStart, true)) all += ", start => false";
   if (FlagArg(fcinfo, kSchemaOnly, false)) all += ", schema_only => true";
-  if (!IsNull(fcinfo, kMaskingScript)) all += ", masking_script => ...";
+  // What it says is nobody's business; that it is the same is.
+  if (!IsNull(fcinfo, kMaskingScript)) {
+    const auto hash = Sha256(AsBytes(TextArg(fcinfo, kMaskingScript)));
+    all += ", masking_script => " + Quoted("sha256:" + ToHex(ByteView(hash).first(8)));
+  }
   if (!IsNull(fcinfo, kExpiresAt)) {
     const Result<Timestamp> at = TimeArg(fcinfo, kExpiresAt);
     all += ", expires_at => " + (at.ok() ? Quoted(FormatTime(*at)) : std::string("infinity"));
@@ -134,10 +143,11 @@ Result<BranchRequest> ReadCreate(FunctionCallInfo fcinfo, const Session& session
   request.restore.client_addr = ClientAddress();
   request.start = FlagArg(fcinfo, kStart, true);
   request.is_protected = FlagArg(fcinfo, kProtected, false);
-  if (FlagArg(fcinfo, kSchemaOnly, false))
-    return Status(Code::kUnsupported, "schema_only is not supported in this version");
-  if (!IsNull(fcinfo, kMaskingScript))
-    return Status(Code::kUnsupported, "masking_script is not supported in this version");
+  request.schema_only = FlagArg(fcinfo, kSchemaOnly, false);
+  if (request.schema_only && !IsNull(fcinfo, kMaskingScript)) {
+    return Status(Code::kInvalidArgument,
+                  "a branch without rows has nothing that a masking_script could change");
+  }
   PITR_RETURN_IF_ERROR(ReadSource(fcinfo, session, &request.restore.plan));
   PITR_RETURN_IF_ERROR(ReadSettings(fcinfo, &request));
   PITR_RETURN_IF_ERROR(ReadExpiry(fcinfo, &request));
@@ -153,6 +163,19 @@ const Branch* MadeBefore(const Session& session, const std::string& name,
   return is_same ? branch : nullptr;
 }
 
+// To the worker. Looked at here, so that a script that is none is told of at once.
+Status PassScript(FunctionCallInfo fcinfo, BranchRequest* request) {
+  const std::optional<std::string> script = OptionalTextArg(fcinfo, kMaskingScript);
+  if (!script) return Status::Ok();
+  PITR_RETURN_IF_ERROR(SplitScript(*script).status());
+  const char* database = Call([] { return get_database_name(MyDatabaseId); });
+  request->masking_database = database;
+  PITR_ASSIGN_OR_RETURN(const Bytes random, RandomBytes(8));
+  PITR_RETURN_IF_ERROR(MakeDirectories(CacheDirectory()));
+  request->masking_file = JoinPath(CacheDirectory(), "masking-" + ToHex(random));
+  return WriteFileLoosely(request->masking_file, AsBytes(*script));
+}
+
 Result<Datum> Create(FunctionCallInfo fcinfo) {
   PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
   PITR_ASSIGN_OR_RETURN(Session session, OpenWritingSession());
@@ -166,6 +189,7 @@ Result<Datum> Create(FunctionCallInfo fcinfo) {
       return Status(Code::kAlreadyExists, "branch \"" + *name + "\" exists already");
     request.name = *name;
   }
+  PITR_RETURN_IF_ERROR(PassScript(fcinfo, &request));
   NewOperation operation;
   operation.kind = "branch";
   operation.branch = request.name.empty() ? session.self().name : request.name;
@@ -173,7 +197,10 @@ Result<Datum> Create(FunctionCallInfo fcinfo) {
   operation.request = BranchRequestToJson(request);
   operation.wait = FlagArg(fcinfo, kWait, true);
   operation.role_name = request.restore.role_name;
-  PITR_ASSIGN_OR_RETURN(const std::string id, StartOperation(operation));
+  const Result<std::string> started = StartOperation(operation);
+  if (!started.ok() && !request.masking_file.empty())
+    PITR_RETURN_IF_ERROR(RemoveFile(request.masking_file));
+  PITR_ASSIGN_OR_RETURN(const std::string id, started);
   if (!operation.wait) {
     RowBuilder rows(fcinfo);
     rows.TextOrNull(std::string_view(request.name));
@@ -279,9 +306,8 @@ Result<Datum> Stop(FunctionCallInfo fcinfo, const std::string& name) {
 using Body = Result<Datum> (*)(FunctionCallInfo fcinfo, const std::string& name);
 
 Result<Datum> OnBranch(FunctionCallInfo fcinfo, const char* function, Body body) {
-  if (IsNull(fcinfo, 0)) return Status(Code::kInvalidArgument, "branch must not be null");
-  const std::string name = TextArg(fcinfo, 0);
-  return Audited(function, Quoted(name), [&] { return body(fcinfo, name); });
+  return AuditedByName(fcinfo, function, "branch",
+                       [&](const std::string& name) { return body(fcinfo, name); });
 }
 
 }  // namespace

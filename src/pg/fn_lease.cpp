@@ -30,9 +30,8 @@ Result<Datum> TakeOver(FunctionCallInfo fcinfo, const std::string& name) {
 }
 
 Result<Datum> TakeOverCall(FunctionCallInfo fcinfo) {
-  if (IsNull(fcinfo, 0)) return Status(Code::kInvalidArgument, "branch must not be null");
-  const std::string name = TextArg(fcinfo, 0);
-  return Audited("pitr_take_over_branch", Quoted(name), [&] { return TakeOver(fcinfo, name); });
+  return AuditedByName(fcinfo, "pitr_take_over_branch", "branch",
+                       [&](const std::string& name) { return TakeOver(fcinfo, name); });
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // pitr_create_snapshot, pitr_delete_snapshot, pitr_keep_snapshot, pitr_verify.
 #include "core/demand/folder.h"
+#include "core/plan/line_history.h"
 #include "core/plan/restore_plan.h"
+#include "core/plan/snapshots_on_line.h"
 #include "core/repo/catalogue.h"
 #include "core/repo/collect.h"
 #include "core/repo/layout.h"
@@ -94,6 +96,29 @@ Result<Datum> Keep(FunctionCallInfo fcinfo, const std::string& name) {
   return rows.Finish();
 }
 
+// A deleted branch that can be brought back is built again from a snapshot on its line: the last one stays as long.
+Status CheckNotLastOfDeleted(const Session& session, const SnapshotId& id, Timestamp now) {
+  PITR_ASSIGN_OR_RETURN(const std::vector<ManifestHead> heads,
+                        ListSnapshots(session.repo.get(), nullptr));
+  for (const Branch& branch : session.branches.branches) {
+    if (!branch.deleted_at || GoneAt(branch) <= now) continue;
+    const auto line = LineHistory::Open(session.repo.get(), session.branches, branch.id);
+    if (!line.ok()) continue;  // it cannot be brought back as things are
+    bool is_of_it = false, has_other = false;
+    for (const LineSnapshot& snapshot : SnapshotsOn(**line, heads)) {
+      if (!snapshot.stretch) continue;
+      (snapshot.manifest->id == id ? is_of_it : has_other) = true;
+    }
+    if (!is_of_it || has_other) continue;
+    return Status(Code::kInUse, "deleted branch \"" + branch.name +
+                                    "\" could not be brought back without snapshot \"" + id + "\"")
+        .WithDetail("It can be until " + FormatTime(GoneAt(branch), 0) + ".")
+        .WithHint("Let go of it with pitr_delete_branch(" + Quoted(branch.id) +
+                  ", force => true).");
+  }
+  return Status::Ok();
+}
+
 // A directory that was laid out from a snapshot reads packs until it is complete, which stay as long as its manifest names them. Pins say so of
 // every directory anywhere; what lies before us is looked at as well.
 Status CheckNotNeeded(const Session& session, const SnapshotId& id, Timestamp now) {
@@ -104,6 +129,7 @@ Status CheckNotNeeded(const Session& session, const SnapshotId& id, Timestamp no
         .WithHint("Wait with SELECT * FROM pitr_complete_branch().");
   }
   PITR_RETURN_IF_ERROR(CheckDeletable(session.repo.get(), id, now));
+  PITR_RETURN_IF_ERROR(CheckNotLastOfDeleted(session, id, now));
   for (const Branch& branch : session.branches.branches) {
     if (branch.kind != BranchKind::kUndo || !branch.directory) continue;
     PITR_ASSIGN_OR_RETURN(const std::optional<std::string> snapshot,
@@ -208,9 +234,8 @@ using NamedCall = Result<Datum> (*)(FunctionCallInfo, const std::string&);
 
 // A call whose first argument names a snapshot.
 Result<Datum> OnSnapshot(FunctionCallInfo fcinfo, const char* function, NamedCall call) {
-  if (IsNull(fcinfo, 0)) return Status(Code::kInvalidArgument, "snapshot must not be null");
-  const std::string name = TextArg(fcinfo, 0);
-  return Audited(function, Quoted(name), [&] { return call(fcinfo, name); });
+  return AuditedByName(fcinfo, function, "snapshot",
+                       [&](const std::string& name) { return call(fcinfo, name); });
 }
 
 Result<Datum> DeleteCall(FunctionCallInfo fcinfo) {

@@ -19,6 +19,7 @@
 #include "core/work/tablespaces.h"
 #include "pg/boundary.h"
 #include "pg/branch_directory.h"
+#include "pg/branch_kept.h"
 #include "pg/branch_removal.h"
 #include "pg/completion.h"
 #include "pg/compute.h"
@@ -61,8 +62,7 @@ Status CloseDangling(Repository* repo, const BranchSet& branches, const Identity
     if (HasSlot(record.id) || (intent.ok() && intent->operation == record.id)) continue;
     // Others are of servers that run beside this one, and theirs to close, unless they are gone.
     const Branch* branch = branches.FindId(record.branch_id);
-    if (branch == nullptr || branch->root != identity.root ||
-        (branch->id != identity.branch_id && !branch->deleted_at)) {
+    if (branch == nullptr || (branch->id != identity.branch_id && !branch->deleted_at)) {
       continue;
     }
     record.state = "failed";
@@ -114,7 +114,7 @@ Status SweepBranches(Repository* repo, const BranchSet& branches, const Identity
     if (IsLeftRestoring(branches, branch, identity)) left_restoring.insert(branch.id);
     has_lost = has_lost || HasLostDirectory(branch);
   }
-  PITR_RETURN_IF_ERROR(DropUnbuilt(repo, unfinished));
+  PITR_RETURN_IF_ERROR(DropUnbuilt(repo, unfinished, SystemClock().Now()));
   if (left_restoring.empty() && !has_lost) return Status::Ok();
   TellOfComputes();
   return UpdateBranches(repo, [&](BranchSet* set) {
@@ -140,7 +140,7 @@ bool IsRecentLog(const std::string& name, const std::string& path, Timestamp now
 }
 
 // What a name in the branch directory is to the sweep.
-enum class Leftover { kNone, kTree, kDirectory, kBeside };
+enum class Leftover { kNone, kTree, kDirectory, kBeside, kKept };
 
 // A directory belongs to the branch that its identity names, wherever it stands: exchanges move branches between directories.
 Leftover Judge(const std::string& path, const BranchSet& branches, const Identity& identity,
@@ -151,6 +151,7 @@ Leftover Judge(const std::string& path, const BranchSet& branches, const Identit
   }
   if (name.ends_with(kGoneSuffix) && IsBranchId(WithoutGone(name))) return Leftover::kDirectory;
   const std::size_t dot = name.find('.');
+  if (name.ends_with(kKeptSuffix) && IsBranchId(name.substr(0, dot))) return Leftover::kKept;
   if (dot != std::string::npos) {
     return IsBranchId(name.substr(0, dot)) ? Leftover::kBeside : Leftover::kNone;
   }
@@ -174,22 +175,32 @@ Status SweepOne(Repository* repo, const BranchSet& branches, const Identity& ide
       return Status::Ok();
     case Leftover::kTree:
       return StopOrphan(path, nullptr) ? RemoveTree(path) : Status::Ok();
+    case Leftover::kKept:
+      return IsKeptInVain(branches, BaseName(path), now) ? RemoveTree(path) : Status::Ok();
     case Leftover::kBeside:
       return RemoveWhatLiesBeside(branches, path.substr(0, path.rfind('.')));
     case Leftover::kDirectory:
       break;
   }
   const Branch* branch = OwnerOf(branches, path);
+  const Result<File> lock = LockForRemoval(path, 0);
+  if (!lock.ok()) {
+    const bool is_at_it =
+        lock.status().code() == Code::kLockTimeout || lock.status().code() == Code::kNotFound;
+    return is_at_it ? Status::Ok() : lock.status();
+  }
   if (!StopOrphan(path, branch)) return Status::Ok();
+  if (branch != nullptr && branch->directory == path)
+    PITR_RETURN_IF_ERROR(KeepForUndelete(repo, *branch));
   PITR_RETURN_IF_ERROR(RemoveDataDirectory(path, data));
   return branch == nullptr ? Status::Ok() : UnpinBranch(repo, branch->id);
 }
 
-// Undo directories of branches with a server of their own, which may have ended before them.
+// Undo directories of branches with a server of their own, which may have ended before them. REQUIRES: beside a directory in a branch directory of ours.
 Status SweepUndoOf(Repository* repo, const BranchSet& branches, const Identity& identity,
                    const std::string& beside) {
   const Result<std::vector<std::string>> names = ListDirectory(beside);
-  if (!names.ok() || !IsOurBranchDirectory(beside)) return Status::Ok();
+  if (!names.ok()) return Status::Ok();
   for (const std::string& name : *names) {
     const std::string path = JoinPath(beside, name);
     const Branch* owner = IsBranchId(name) ? OwnerOf(branches, path) : nullptr;

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/hash.h"
+#include "core/work/control_file.h"
 #include "pg/boundary.h"
 #include "pg/lease_memory.h"
 #include "pg/log.h"
@@ -133,9 +134,14 @@ namespace {
 
 Status PutForLine(Repository* repo, const BranchId& line, const std::string& directory,
                   bool release) {
-  const LeaseTaker taker = TakerFor(line, directory);
+  LeaseTaker taker = TakerFor(line, directory);
+  // Of that line, which who goes on with it must descend from.
+  PITR_ASSIGN_OR_RETURN(const ControlFile control, ReadControlFile(directory));
+  taker.self.timeline = control.timeline;
   PITR_ASSIGN_OR_RETURN(const LeaseSight sight, LookAtLease(repo, taker));
-  if (sight.newest.has_value() && !sight.is_mine) {
+  // The proof is of the directory that was there before this one, when a deleted branch was brought back.
+  const bool is_given_back = sight.newest.has_value() && sight.newest->is_released;
+  if (sight.newest.has_value() && !sight.is_mine && !is_given_back) {
     return OtherWriter(line, *sight.newest, taker.self);
   }
   return TakeLease(repo, taker, sight.newest,

@@ -40,6 +40,7 @@ Result<Json> BuildJob(const OperationContext& context, const RestorePlan& plan,
                       const BranchId& branch, const std::string& directory, bool keep_passwords) {
   Identity identity = *context.identity;
   identity.branch_id = branch;
+  identity.root = plan.root;
   PITR_ASSIGN_OR_RETURN(Json job, CommonJob(context, directory));
   const Settings settings = CurrentSettings();
   job["kind"] = "build";
@@ -65,7 +66,7 @@ Branch NewLine(const Branch& self, const RestorePlan& plan, const BranchId& id,
   line.id = id;
   line.name = id;
   line.kind = self.kind;
-  line.root = self.root;
+  line.root = plan.root;
   line.ancestor = plan.owner;
   line.fork_lsn = plan.record_end;
   line.fork_timeline = plan.timeline;
@@ -79,8 +80,7 @@ Branch NewLine(const Branch& self, const RestorePlan& plan, const BranchId& id,
 
 void DropLine(Repository* repo, const BranchId& id) {
   const Status dropped = UpdateBranches(repo, [&](BranchSet* set) {
-    std::erase_if(set->branches, [&](const Branch& branch) { return branch.id == id; });
-    std::erase_if(set->name_spans, [&](const NameSpan& span) { return span.id == id; });
+    set->GiveUp(id, SystemClock().Now());
     return Status::Ok();
   });
   if (!dropped.ok()) LogStatus(WARNING, "could not remove a branch that was not built", dropped);

@@ -22,7 +22,7 @@ Result<Json> BuildJob(const OperationContext& context, const RestorePlan& plan,
 // its id, and no parent.
 Branch NewLine(const Branch& self, const RestorePlan& plan, const BranchId& id,
                const std::string& role);
-// The line never came to be. Failures go to the log.
+// The line never came to be (BranchSet::GiveUp). Failures go to the log.
 void DropLine(Repository* repo, const BranchId& id);
 
 // Servers elsewhere delete snapshots too, and know nothing of this directory. The launcher renews the pin and lets go of it.

@@ -14,7 +14,7 @@
 namespace pitr::pg {
 
 struct NewOperation {
-  std::string kind;  // snapshot, restore, undo, verify, complete
+  std::string kind;  // as in RunKind (operation_worker.cpp), or complete
   std::string branch, branch_id;
   Json request;
   bool wait = true;

@@ -2,14 +2,19 @@
 // exchanged in. In the catalogue it is "creating" until that server answers; whatever ends the worker before, the launcher's sweep takes
 // away what there is.
 #include <csignal>
+#include <cstdlib>
 
 #include "core/base/fault.h"
 #include "core/base/file.h"
 #include "core/plan/restore_plan.h"
+#include "core/repo/manifest.h"
 #include "core/repo/records.h"
 #include "core/work/branch_ports.h"
 #include "core/work/tablespaces.h"
+#include "pg/boundary.h"
+#include "pg/branch_build.h"
 #include "pg/branch_directory.h"
+#include "pg/branch_removal.h"
 #include "pg/branch_request.h"
 #include "pg/branch_room.h"
 #include "pg/branch_source.h"
@@ -18,6 +23,7 @@
 #include "pg/line_build.h"
 #include "pg/log.h"
 #include "pg/operation_kinds.h"
+#include "pg/operation_slots.h"
 #include "pg/restore_checks.h"
 #include "pg/server_facts.h"
 #include "pg/postgres_headers.h"
@@ -26,43 +32,9 @@ namespace pitr::pg {
 
 namespace {
 
-constexpr std::int64_t kStopMillis = 10000;
-
-// What a branch has otherwise than its source, in its postgresql.auto.conf: ALTER SYSTEM there changes it.
-Json SettingsOf(const Json& live, const BranchRequest& request) {
-  Json base = Json::array();
-  for (const Json& option : live.value("options", Json::array())) {
-    const std::string text = option.get<std::string>();
-    const std::string name = text.substr(0, text.find('='));
-    if (GoesAlong(name)) base.push_back({name, text.substr(name.size() + 1)});
-  }
-  const BranchSettings wanted = CurrentBranchSettings();
-  const std::pair<const char*, const char*> quiet[] = {
-      // Its first commit would wait for standbys that it does not have.
-      {"synchronous_standby_names", ""},
-      {"pitr.synchronous", "off"},
-      // Should somebody start it by hand.
-      {"pitr.branch_directory", ""},
-      {"huge_pages", "off"},
-      {"pitr.archive_workers", "0"},
-      {"pitr.fetch_workers", "1"},
-  };
-  for (const auto& [name, value] : quiet)
-    base.push_back({name, value});
-  if (SettingValue("log_directory").starts_with('/')) base.push_back({"log_directory", "log"});
-  if (!wanted.activity) {
-    base.push_back({"max_logical_replication_workers", "0"});
-    if (SettingValue("shared_preload_libraries").find("pg_cron") != std::string::npos)
-      base.push_back({"cron.launch_active_jobs", "off"});
-  }
-  Json settings;
-  settings["base"] = base;
-  settings["text"] = wanted.settings;
-  settings["own"] = Json::array();
-  for (const auto& [name, value] : request.settings)
-    settings["own"].push_back({name, value});
-  return settings;
-}
+constexpr std::int64_t kStopMillis = 10000, kFirstSnapshotMillis = 60000;
+constexpr long kPollMillis = 50;
+constexpr std::size_t kMaxScript = 8U << 20;
 
 std::set<int> PortsOf(const BranchSet& set) {
   std::set<int> ports;
@@ -72,29 +44,13 @@ std::set<int> PortsOf(const BranchSet& set) {
   return ports;
 }
 
-// Name and port are this branch's from here on.
-Status AddBranch(const OperationContext& context, Branch* line) {
-  PITR_ASSIGN_OR_RETURN(const std::vector<PortRange> ranges,
-                        ParsePortRanges(CurrentBranchSettings().ports));
-  const std::vector<std::string> sockets = SocketDirectories();
-  return UpdateBranches(context.repo, [&](BranchSet* set) {
-    if (set->FindId(line->id) != nullptr) return Status::Ok();
-    const Branch* parent = set->FindId(*line->parent);
-    if (parent == nullptr || parent->deleted_at)
-      return Status(Code::kNotFound, "the source branch was deleted meanwhile");
-    if (parent->expires_at) {
-      return Status(Code::kNotReady,
-                    "branch \"" + parent->name + "\" expires and cannot have children")
-          .WithHint("Clear it first with pitr_set_branch_expiration(branch).");
-    }
-    if (set->IsNameTaken(line->name))
-      return Status(Code::kAlreadyExists, "branch \"" + line->name + "\" exists already");
-    PITR_ASSIGN_OR_RETURN(line->compute->port, ChoosePort(ranges, PortsOf(*set), [&](int port) {
-                            return IsPortFree(port, sockets);
-                          }));
-    set->Add(*line);
-    return Status::Ok();
-  });
+Status CheckSource(const BranchSet& set, const BranchId& id, bool is_parent) {
+  const Branch* parent = set.FindId(id);
+  if (parent == nullptr || parent->deleted_at)
+    return Status(Code::kNotFound, "the source branch was deleted meanwhile");
+  if (!is_parent || !parent->expires_at) return Status::Ok();
+  return Status(Code::kNotReady, "branch \"" + parent->name + "\" expires and cannot have children")
+      .WithHint("Clear it first with pitr_set_branch_expiration(branch).");
 }
 
 Status Publish(const OperationContext& context, const BranchRequest& request, const BranchId& id) {
@@ -115,49 +71,171 @@ Status Publish(const OperationContext& context, const BranchRequest& request, co
                       request.restore.arguments, context.id, "done", ""});
 }
 
-Status BuildAndStart(const OperationContext& context, const BranchRequest& request,
-                     const RestorePlan& plan, const Json& live, const Branch& branch) {
-  PITR_RETURN_IF_ERROR(PinForLoading(context.repo, plan, branch.id, *branch.directory));
-  PITR_ASSIGN_OR_RETURN(Json job, BuildJob(context, plan, branch.id, *branch.directory, true));
+// Those of another branch are not ours to know: they stay as they were at the point.
+std::function<Result<Json>(const std::string&)> RolesFor(const OperationContext& context,
+                                                         const RestorePlan& plan) {
+  const bool is_own = plan.line == context.identity->branch_id;
+  return [is_own](const std::string& need) -> Result<Json> {
+    if (is_own) return AnswerRoles(need);
+    Json none;
+    none[need] = nullptr;
+    return none;
+  };
+}
+
+Result<Json> JobOf(const OperationContext& context, const BranchRequest& request,
+                   const RestorePlan& plan, const Json& live, const Branch& branch,
+                   const std::string& directory) {
+  PITR_RETURN_IF_ERROR(PinForLoading(context.repo, plan, branch.id, directory));
+  PITR_ASSIGN_OR_RETURN(Json job, BuildJob(context, plan, branch.id, directory, true));
   job["live"] = live;
   // Its own setting of it is among the others.
   job["live"]["own_standby_names"] = live["synchronous_standby_names"];
-  job["branch_settings"] = SettingsOf(live, request);
-  // Those of another branch are not ours to know: they stay as they were at the point.
-  const bool is_own = plan.line == context.identity->branch_id;
-  PITR_ASSIGN_OR_RETURN(const Json built,
-                        RunChild(context, job, [&](const std::string& need) -> Result<Json> {
-                          if (is_own) return AnswerRoles(need);
-                          Json none;
-                          none[need] = nullptr;
-                          return none;
-                        }));
-  (void)built;
+  job["branch_settings"] = SettingsBeside(live, request.settings);
+  return job;
+}
+
+Status BuildWithRows(const OperationContext& context, const BranchRequest& request,
+                     const RestorePlan& plan, const Json& live, const Branch& branch,
+                     const std::string& script) {
+  PITR_ASSIGN_OR_RETURN(Json job, JobOf(context, request, plan, live, branch, *branch.directory));
+  if (branch.is_masked) {
+    job["masking"]["script"] = script;
+    job["masking"]["role"] = request.restore.role_name;
+    job["masking"]["database"] = request.masking_database;
+  }
+  return RunChild(context, job, RolesFor(context, plan)).status();
+}
+
+// By a server at the point, whose directory lies beside for as long.
+Status BuildSchema(const OperationContext& context, const BranchRequest& request,
+                   const RestorePlan& plan, const Json& live, Branch* branch) {
+  PITR_ASSIGN_OR_RETURN(const BranchId other, NewBranchId());
+  const std::string directory = JoinPath(*branch->directory + ".pitr", other);
+  PITR_ASSIGN_OR_RETURN(Json job, JobOf(context, request, plan, live, *branch, directory));
+  job["kind"] = "schema";
+  job["branch"] = other;
+  job["schema"]["directory"] = *branch->directory;
+  job["schema"]["preload_libraries"] = SettingValue("shared_preload_libraries");
+  PITR_ASSIGN_OR_RETURN(const Json built, RunChild(context, job, RolesFor(context, plan)));
+  PITR_ASSIGN_OR_RETURN(const std::string system, JsonText(built, "system_identifier"));
+  branch->root.system_identifier = std::strtoull(system.c_str(), nullptr, 10);
+  return UpdateBranches(context.repo, [&](BranchSet* set) {
+    Branch* found = set->FindId(branch->id);
+    if (found == nullptr)
+      return Status(Code::kNotFound, "the branch was taken away while it was made");
+    found->root = branch->root;
+    return Status::Ok();
+  });
+}
+
+// A line that nothing leads to can be restored when it has a snapshot of its own, which its server takes first of all. The branch is made when that
+// takes longer than anybody wants to wait.
+Status AwaitFirstSnapshot(const OperationContext& context, const BranchId& id) {
+  context.operation->SetPhase("first snapshot");
+  const std::int64_t give_up = SystemClock().MonotonicMillis() + kFirstSnapshotMillis;
+  while (SystemClock().MonotonicMillis() < give_up) {
+    PITR_ASSIGN_OR_RETURN(const std::vector<ManifestHead> heads,
+                          ListSnapshots(context.repo, nullptr));
+    for (const ManifestHead& head : heads) {
+      if (head.manifest.branch == id) return Status::Ok();
+    }
+    if (context.operation->CancelRequested())
+      return Status(Code::kCancelled, "the operation was cancelled");
+    NapOnLatch(kPollMillis);
+    CheckInterrupts();
+  }
+  return Status::Ok();
+}
+
+Status BuildAndStart(const OperationContext& context, const BranchRequest& request,
+                     const RestorePlan& plan, const Json& live, const std::string& script,
+                     Branch* branch) {
+  PITR_RETURN_IF_ERROR(request.schema_only
+                           ? BuildSchema(context, request, plan, live, branch)
+                           : BuildWithRows(context, request, plan, live, *branch, script));
   PITR_FAULT("branch.built");
   if (request.start) {
     context.operation->SetPhase("start");
     PITR_RETURN_IF_ERROR(StartCompute(
-        branch, [&] { return context.operation->CancelRequested(); },
+        *branch, [&] { return context.operation->CancelRequested(); },
         [] { return Result<bool>(true); }));
+    if (request.schema_only) PITR_RETURN_IF_ERROR(AwaitFirstSnapshot(context, branch->id));
   }
-  return Publish(context, request, branch.id);
+  return Publish(context, request, branch->id);
 }
 
-// Of a branch that came to nothing.
-void RemoveBranch(const OperationContext& context, const Branch& branch) {
-  Status removed = StopServer(*branch.directory, SIGQUIT, kStopMillis);
-  if (removed.ok()) removed = RemoveDataDirectory(*branch.directory, DataDirectory());
-  if (removed.ok()) removed = RemoveTree(*branch.directory + ".pitr");
-  if (removed.ok()) removed = RemoveFile(ComputeLog(*branch.directory));
-  if (!removed.ok()) LogStatus(WARNING, "could not remove a branch that was not made", removed);
-  DropLine(context.repo, branch.id);
+// What it is beside its line.
+void Describe(const BranchRequest& request, const Branch& source, Branch* branch) {
+  branch->kind = request.schema_only ? BranchKind::kSchemaOnly : BranchKind::kChild;
+  branch->name = request.name.empty() ? branch->id : request.name;
+  branch->is_masked = !request.masking_file.empty();
+  if (!request.schema_only) branch->parent = source.id;
+  // Its history begins with itself.
+  if (request.schema_only || branch->is_masked) {
+    branch->ancestor.reset();
+    branch->fork_lsn = {};
+    branch->fork_timeline = 0;
+  }
+  branch->is_protected = request.is_protected;
+  branch->expires_at = request.expires_at;
+  if (request.expires_at) {
+    branch->ttl_seconds = (request.expires_at->micros - branch->created_at.micros) / 1000000;
+  }
+  branch->created_with = request.restore.arguments;
+}
+
+Result<std::string> TakeScript(const std::string& file) {
+  if (file.empty()) return std::string();
+  Result<std::string> script = ReadTextFile(file, kMaxScript);
+  PITR_RETURN_IF_ERROR(RemoveFile(file));
+  return script;
 }
 
 }  // namespace
 
+Status AddWithPort(const OperationContext& context, Branch* line,
+                   const std::function<Status(const BranchSet&)>& check) {
+  PITR_ASSIGN_OR_RETURN(const std::vector<PortRange> ranges,
+                        ParsePortRanges(CurrentBranchSettings().ports));
+  const std::vector<std::string> sockets = SocketDirectories();
+  return UpdateBranches(context.repo, [&](BranchSet* set) {
+    if (set->FindId(line->id) != nullptr) return Status::Ok();
+    PITR_RETURN_IF_ERROR(check(*set));
+    if (set->IsNameTaken(line->name))
+      return Status(Code::kAlreadyExists, "branch \"" + line->name + "\" exists already");
+    PITR_ASSIGN_OR_RETURN(line->compute->port, ChoosePort(ranges, PortsOf(*set), [&](int port) {
+                            return IsPortFree(port, sockets);
+                          }));
+    set->Add(*line);
+    return Status::Ok();
+  });
+}
+
+Result<int> FreePort(const BranchSet& set, int wanted) {
+  PITR_ASSIGN_OR_RETURN(const std::vector<PortRange> ranges,
+                        ParsePortRanges(CurrentBranchSettings().ports));
+  const std::vector<std::string> sockets = SocketDirectories();
+  const std::set<int> taken = PortsOf(set);
+  if (!taken.contains(wanted) && IsPortFree(wanted, sockets)) return wanted;
+  return ChoosePort(ranges, taken, [&](int port) { return IsPortFree(port, sockets); });
+}
+
+void RemoveUnmade(const OperationContext& context, const Branch& branch) {
+  Status removed = StopServer(*branch.directory, SIGQUIT, kStopMillis);
+  if (removed.ok()) removed = RemoveDataDirectory(*branch.directory, DataDirectory());
+  const Result<BranchSet> branches = ReadBranches(context.repo);
+  if (removed.ok())
+    removed =
+        branches.ok() ? RemoveWhatLiesBeside(*branches, *branch.directory) : branches.status();
+  if (!removed.ok()) LogStatus(WARNING, "could not remove a branch that was not made", removed);
+  DropLine(context.repo, branch.id);
+}
+
 Result<Json> RunCreateBranch(const OperationContext& context) {
   PITR_ASSIGN_OR_RETURN(const BranchRequest request,
                         BranchRequestFromJson(context.operation->Request()));
+  PITR_ASSIGN_OR_RETURN(const std::string script, TakeScript(request.masking_file));
   PITR_ASSIGN_OR_RETURN(BranchSet branches, ReadBranches(context.repo));
   const Branch* source = branches.FindId(request.restore.plan.source);
   const Branch* self = branches.FindId(context.identity->branch_id);
@@ -177,22 +255,16 @@ Result<Json> RunCreateBranch(const OperationContext& context) {
   PITR_ASSIGN_OR_RETURN(const BranchId id, NewBranchId());
   PITR_ASSIGN_OR_RETURN(const Json live, LiveOf(*source));
   Branch branch = NewLine(*self, plan, id, request.restore.role_name);
-  branch.kind = BranchKind::kChild;
-  branch.name = request.name.empty() ? id : request.name;
-  branch.parent = source->id;
+  Describe(request, *source, &branch);
   branch.directory = JoinPath(place, id);
   branch.compute = ComputeOf(live, *branch.directory);
-  branch.is_protected = request.is_protected;
-  branch.expires_at = request.expires_at;
-  if (request.expires_at) {
-    branch.ttl_seconds = (request.expires_at->micros - branch.created_at.micros) / 1000000;
-  }
-  branch.created_with = request.restore.arguments;
   PITR_FAULT("branch.before_line");
-  PITR_RETURN_IF_ERROR(AddBranch(context, &branch));
-  const Status made = BuildAndStart(context, request, plan, live, branch);
+  PITR_RETURN_IF_ERROR(AddWithPort(context, &branch, [&](const BranchSet& set) {
+    return CheckSource(set, source->id, !request.schema_only);
+  }));
+  const Status made = BuildAndStart(context, request, plan, live, script, &branch);
   if (!made.ok()) {
-    RemoveBranch(context, branch);
+    RemoveUnmade(context, branch);
     return made;
   }
   Json result;

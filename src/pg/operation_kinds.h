@@ -22,6 +22,8 @@ Result<Json> RunSnapshot(const OperationContext& context);
 Result<Json> RunVerify(const OperationContext& context);
 // pitr_create_branch; "branch_id" of the one that there is then.
 Result<Json> RunCreateBranch(const OperationContext& context);
+// pitr_undelete_branch of a branch that has a server.
+Result<Json> RunUndelete(const OperationContext& context);
 // A restore or reset of another branch with a server here; the answer row.
 Result<Json> RunRestoreOther(const OperationContext& context);
 // These do not return when they succeed: the process ends with the exchange that it armed.

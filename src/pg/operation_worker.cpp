@@ -51,6 +51,7 @@ Result<Json> RunKind(const std::string& kind, const OperationContext& context) {
   if (kind == "undo") return RunUndo(context);
   if (kind == "verify") return RunVerify(context);
   if (kind == "branch") return RunCreateBranch(context);
+  if (kind == "undelete") return RunUndelete(context);
   if (kind == "restore_other") return RunRestoreOther(context);
   return Status(Code::kInternal, "unknown kind of operation \"" + kind + "\"");
 }
@@ -63,6 +64,20 @@ Status RecordCompletion(const RunningOperation& operation) {
   record.state = "done";
   record.finished_at = SystemClock().Now();
   return AppendOperation(repo.get(), record);
+}
+
+// Whoever waits for an operation writes of its failure; of one that nobody waits for (any more) nobody else will.
+Status AuditFailure(Repository* repo, const RunningOperation& operation, const Status& status) {
+  const bool is_cancelled = status.code() == Code::kCancelled;
+  const Json request = operation.Request();
+  const std::string function = request.value("function", std::string());
+  if (function.empty() || (!is_cancelled && !operation.CallerGone())) return Status::Ok();
+  const OperationSlot slot = operation.Copy();
+  return AppendAudit(repo,
+                     {SystemClock().Now(), request.value("role_name", std::string()),
+                      request.value("client_addr", std::string()), slot.branch, function,
+                      request.value("arguments", std::string()), slot.id,
+                      is_cancelled ? "cancelled" : "failed", std::string(SqlState(status.code()))});
 }
 
 Result<Json> RunSlot(RunningOperation* operation) {
@@ -94,7 +109,8 @@ Result<Json> RunSlot(RunningOperation* operation) {
     record.error = result.status().message();
     record.sqlstate = SqlState(result.status().code());
   }
-  const Status written = AppendOperation(repo.get(), record);
+  Status written = AppendOperation(repo.get(), record);
+  if (written.ok() && !result.ok()) written = AuditFailure(repo.get(), *operation, result.status());
   if (!written.ok()) LogStatus(WARNING, "could not record the end of an operation", written);
   return result;
 }

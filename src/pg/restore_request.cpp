@@ -15,6 +15,7 @@ Json RequestToJson(const RestoreRequest& request) {
   json["name"] = request.plan.point.name;
   json["bare"] = request.plan.bare;
   json["inclusive"] = request.plan.inclusive;
+  json["for_new_branch"] = request.plan.for_new_branch;
   json["undo_name"] = request.undo_name;
   json["preserve"] = request.preserve;
   json["keep_passwords"] = request.keep_passwords;
@@ -42,6 +43,7 @@ Result<RestoreRequest> RequestFromJson(const Json& json) {
   PITR_ASSIGN_OR_RETURN(request.plan.point.name, JsonText(json, "name"));
   PITR_ASSIGN_OR_RETURN(request.plan.bare, JsonBool(json, "bare"));
   PITR_ASSIGN_OR_RETURN(request.plan.inclusive, JsonBool(json, "inclusive"));
+  PITR_ASSIGN_OR_RETURN(request.plan.for_new_branch, JsonBool(json, "for_new_branch"));
   PITR_ASSIGN_OR_RETURN(request.undo_name, JsonText(json, "undo_name"));
   PITR_ASSIGN_OR_RETURN(request.preserve, JsonBool(json, "preserve"));
   PITR_ASSIGN_OR_RETURN(request.keep_passwords, JsonBool(json, "keep_passwords"));

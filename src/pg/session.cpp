@@ -141,6 +141,15 @@ Result<Datum> Audited(const std::string& function, const std::string& arguments,
   return result;
 }
 
+Result<Datum> AuditedByName(FunctionCallInfo fcinfo, const char* function, const char* argument,
+                            const std::function<Result<Datum>(const std::string&)>& body) {
+  const std::optional<std::string> name = OptionalTextArg(fcinfo, 0);
+  return Audited(function, name ? Quoted(*name) : "NULL", [&]() -> Result<Datum> {
+    if (!name) return Status(Code::kInvalidArgument, std::string(argument) + " must not be null");
+    return body(*name);
+  });
+}
+
 std::string Quoted(const std::string& text) {
   std::string quoted = "'";
   for (const char c : text) {

@@ -41,6 +41,9 @@ Status CheckTopLevel(const char* function);
 // Runs `body`; a failure leaves an audit row (an operation's own outcome is written by its worker).
 Result<Datum> Audited(const std::string& function, const std::string& arguments,
                       const std::function<Result<Datum>()>& body);
+// The same for a function whose first argument, a text, must be there; kInvalidArgument says so in `argument`'s name.
+Result<Datum> AuditedByName(FunctionCallInfo fcinfo, const char* function, const char* argument,
+                            const std::function<Result<Datum>(const std::string&)>& body);
 // An audit row of something that was done. Failures to write it fail the call.
 Status AuditDone(Repository* repo, const std::string& branch, const std::string& function,
                  const std::string& arguments, const std::string& operation_id = "");

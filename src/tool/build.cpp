@@ -111,6 +111,7 @@ class Build {
       : request_(request), client_(client), cancel_(cancel) {}
 
   Status Run();
+  Status Visit(const std::function<Status(const ConnectTo&, Connection*)>& look);
   void EndReadAhead() { read_ahead_.reset(); }  // before the directory is removed
   BuildResult result;
 
@@ -120,9 +121,12 @@ class Build {
   Status LayOut();
   Result<WalSource> MakeSource();
   Status BeginReadAhead();
+  RecoveryRequest MakeRecovery() const;
+  Result<std::unique_ptr<RecoveringServer>> BeginRecovery(const RecoveryRequest& recovery);
   Status Recover();
   Status RecoverAndPromote(RecoveringServer* server);
   Status CarryRolesOver(Connection* connection);
+  Status Mask(Connection* connection);
   Status CheckTimeline();
   Status Configure();
   Status SyncTablespaces();
@@ -249,6 +253,17 @@ Status Build::CarryRolesOver(Connection* connection) {
   return Status::Ok();
 }
 
+// Nothing of before is in a segment that an archive will get.
+Status Build::Mask(Connection* connection) {
+  client_->progress()->Phase("mask");
+  ConnectTo to = {request_.socket_directory, request_.port, {}, {}};
+  PITR_ASSIGN_OR_RETURN(const std::vector<Row> user,
+                        connection->Query("SELECT current_user", cancel_));
+  to.users = {user.at(0).at(0).value_or("")};
+  PITR_RETURN_IF_ERROR(RunMasking(to, *request_.masking, cancel_));
+  return connection->Run("SELECT pg_switch_wal()", cancel_);
+}
+
 Status Build::CheckTimeline() {
   PITR_ASSIGN_OR_RETURN(const ControlFile control, ReadControlFile(request_.directory));
   result.timeline = control.timeline;
@@ -261,9 +276,7 @@ Status Build::CheckTimeline() {
   return Status::Ok();
 }
 
-Status Build::Recover() {
-  client_->progress()->Phase("replay");
-  client_->progress()->Total(request_.wal_bytes);
+RecoveryRequest Build::MakeRecovery() const {
   RecoveryRequest recovery;
   recovery.source = *source_;
   recovery.directory = request_.directory;
@@ -291,17 +304,39 @@ Status Build::Recover() {
   config.fetch_workers = request_.fetch_workers;
   config.keys = request_.repository.keys;
   config.recovery_settings = request_.recovery_settings;
+  return recovery;
+}
 
+Result<std::unique_ptr<RecoveringServer>> Build::BeginRecovery(const RecoveryRequest& recovery) {
+  client_->progress()->Phase("replay");
+  client_->progress()->Total(request_.wal_bytes);
   PITR_FAULT("build.start_staging");
   std::vector<std::string> ignored;
   replay_began_ms_ = SystemClock().MonotonicMillis();
-  PITR_ASSIGN_OR_RETURN(const auto server, RecoveringServer::Start(recovery, &ignored));
+  PITR_ASSIGN_OR_RETURN(auto server, RecoveringServer::Start(recovery, &ignored));
   for (const std::string& name : ignored) {
     client_->Note("setting \"" + name + "\" of pitr.recovery_settings is not for recovery");
   }
   PITR_RETURN_IF_ERROR(RecoverAndPromote(server.get()));
+  return server;
+}
+
+// In-progress transactions of that moment are over then, and their locks with them.
+Status Build::Visit(const std::function<Status(const ConnectTo&, Connection*)>& look) {
+  PITR_RETURN_IF_ERROR(OpenSnapshot());
+  PITR_RETURN_IF_ERROR(LayOut());
+  const RecoveryRequest recovery = MakeRecovery();
+  PITR_ASSIGN_OR_RETURN(const auto server, BeginRecovery(recovery));
+  EndReadAhead();
+  return look(recovery.connect, server->connection());
+}
+
+Status Build::Recover() {
+  PITR_ASSIGN_OR_RETURN(const auto server, BeginRecovery(MakeRecovery()));
   PITR_RETURN_IF_ERROR(CarryRolesOver(server->connection()));
+  if (request_.masking) PITR_RETURN_IF_ERROR(Mask(server->connection()));
   PITR_RETURN_IF_ERROR(server->Finish(cancel_));
+  if (request_.masking) PITR_RETURN_IF_ERROR(RemoveWalOfMasking(request_.directory));
   return CheckTimeline();
 }
 
@@ -389,6 +424,13 @@ Status CheckPlacesAreFree(const BuildRequest& request) {
   return is_free.ok() && *is_free
              ? Status::Ok()
              : Status(Code::kAlreadyExists, "\"" + request.directory + "\" is not empty");
+}
+
+Status VisitPoint(const BuildRequest& request, BuildClient* client,
+                  const std::function<Status(const ConnectTo&, Connection*)>& look,
+                  const CancelToken& cancel) {
+  PITR_RETURN_IF_ERROR(CheckPlacesAreFree(request));
+  return Build(request, client, cancel).Visit(look);
 }
 
 Result<BuildResult> BuildReplacement(const BuildRequest& request, BuildClient* client,

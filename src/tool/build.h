@@ -2,6 +2,7 @@
 // for the server's restore (`pitr job`) and for `pitr restore`, where no server is left.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "core/types/ids.h"
 #include "core/work/progress.h"
 #include "tool/live_trial.h"
+#include "tool/masking.h"
 #include "tool/roles.h"
 #include "tool/staging_config.h"
 
@@ -51,6 +53,8 @@ struct BuildRequest {
   // Of a branch that gets a server of its own beside the live one: what it has otherwise, in postgresql.auto.conf. It is not tried with the
   // live settings, since it is started with its own.
   std::optional<std::vector<Setting>> branch_settings;
+  // What changes its data before anybody can connect: then its history begins behind that.
+  std::optional<Masking> masking;
   std::optional<LiveServer>
       live;  // none: the directory keeps the configuration of the past and is not tried
 };
@@ -78,6 +82,12 @@ class BuildClient {
 // it is there and not empty.
 Result<BuildResult> BuildReplacement(const BuildRequest& request, BuildClient* client,
                                      const CancelToken& cancel);
+
+// The directory as it was at the point, open for one look: `look` has a connection of a superuser, and where to make more. The server is ended
+// behind that; the directory is the caller's to remove. Not durable.
+Status VisitPoint(const BuildRequest& request, BuildClient* client,
+                  const std::function<Status(const ConnectTo&, Connection*)>& look,
+                  const CancelToken& cancel);
 
 // Nothing is where the directory and its chosen tablespaces shall be, but for what claims it (directory_claim.h): what was there before is never
 // removed. kAlreadyExists.

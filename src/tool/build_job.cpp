@@ -3,6 +3,7 @@
 
 #include "tool/job.h"
 #include "tool/job_fields.h"
+#include "tool/schema_copy.h"
 
 namespace pitr::tool {
 
@@ -140,6 +141,12 @@ Result<BuildRequest> ParseBuildJob(const Json& job) {
   PITR_ASSIGN_OR_RETURN(request.keep_passwords, JsonBool(job, "keep_passwords"));
   PITR_ASSIGN_OR_RETURN(request.live, ParseLiveServer(job));
   PITR_ASSIGN_OR_RETURN(request.branch_settings, ParseBranchSettings(job));
+  if (const Json* masking = JsonObject(job, "masking")) {
+    request.masking.emplace();
+    PITR_ASSIGN_OR_RETURN(request.masking->script, JsonText(*masking, "script"));
+    PITR_ASSIGN_OR_RETURN(request.masking->role, JsonText(*masking, "role"));
+    PITR_ASSIGN_OR_RETURN(request.masking->database, JsonText(*masking, "database"));
+  }
   return request;
 }
 
@@ -152,6 +159,22 @@ Json BuiltLine(const BuildResult& result) {
   built["prepared_transactions"] = result.prepared_transactions;
   built["incomplete_bytes"] = result.incomplete_bytes;
   built["replay_ms"] = result.replay_ms;
+  return line;
+}
+
+Result<Json> RunSchemaJob(const Json& job, JobContext* context) {
+  SchemaCopy copy;
+  PITR_ASSIGN_OR_RETURN(copy.source, ParseBuildJob(job));
+  const Json* schema = JsonObject(job, "schema");
+  if (schema == nullptr) {
+    return Status(Code::kCorrupt, "member \"schema\" is missing");
+  }
+  PITR_ASSIGN_OR_RETURN(copy.directory, JsonText(*schema, "directory"));
+  PITR_ASSIGN_OR_RETURN(copy.preload_libraries, JsonText(*schema, "preload_libraries"));
+  WorkerClient client(context);
+  PITR_ASSIGN_OR_RETURN(const std::uint64_t system, CopySchema(copy, &client, *context->cancel));
+  Json line;
+  line["built"]["system_identifier"] = std::to_string(system);
   return line;
 }
 

@@ -5,6 +5,7 @@
 #include <libpq-fe.h>
 #include <poll.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -17,13 +18,13 @@ namespace {
 
 constexpr char kSessionOptions[] =
     "-c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed"
-    " -c session_preload_libraries= -c local_preload_libraries= -c statement_timeout=0 -c "
-    "lock_timeout=0"
-    " -c idle_in_transaction_session_timeout=0 -c synchronous_commit=local -c "
-    "search_path=pg_catalog"
-    " -c role=none -c log_statement=none -c log_min_duration_statement=-1 -c "
-    "log_min_error_statement=panic"
+    " -c local_preload_libraries= -c statement_timeout=0 -c lock_timeout=0"
+    " -c idle_in_transaction_session_timeout=0 -c synchronous_commit=local -c role=none"
     " -c datestyle=iso -c timezone=UTC -c client_encoding=utf8 -c standard_conforming_strings=on";
+// What a script shall have as its role and database say, or may not choose.
+constexpr char kOwnOptions[] =
+    " -c search_path=pg_catalog -c session_preload_libraries= -c log_statement=none"
+    " -c log_min_duration_statement=-1 -c log_min_error_statement=panic";
 
 constexpr int kCancelLookMs = 100;
 
@@ -39,6 +40,7 @@ std::string MessageOf(const pg_conn* conn) {
 
 pg_conn* ConnectOnce(const ConnectTo& to, const std::string& user, const std::string& database) {
   const std::string port = std::to_string(to.port);
+  const std::string options = std::string(kSessionOptions) + (to.for_script ? "" : kOwnOptions);
   const char* const names[] = {"host",
                                "port",
                                "user",
@@ -53,7 +55,7 @@ pg_conn* ConnectOnce(const ConnectTo& to, const std::string& user, const std::st
                                 port.c_str(),
                                 user.c_str(),
                                 database.c_str(),
-                                kSessionOptions,
+                                options.c_str(),
                                 "disable",
                                 "disable",
                                 "10",
@@ -61,6 +63,8 @@ pg_conn* ConnectOnce(const ConnectTo& to, const std::string& user, const std::st
                                 nullptr};
   return PQconnectdbParams(names, values, 0);
 }
+
+void DropNotice(void*, const PGresult*) {}
 
 bool IsSuperuser(pg_conn* conn) {
   const char* value = PQparameterStatus(conn, "is_superuser");
@@ -107,7 +111,9 @@ Result<Connection> Connection::Open(const ConnectTo& to) {
       if (connection.conn_ == nullptr) {
         return Status(Code::kOutOfMemory, "out of memory");
       }
-      if (PQstatus(connection.conn_) == CONNECTION_OK && IsSuperuser(connection.conn_)) {
+      if (PQstatus(connection.conn_) == CONNECTION_OK &&
+          (to.for_script || IsSuperuser(connection.conn_))) {
+        if (to.for_script) PQsetNoticeReceiver(connection.conn_, DropNotice, nullptr);
         return connection;
       }
       // 57P03: starting up; then no other name will do better. There is no SQLSTATE in PQerrorMessage, so the words decide.
@@ -162,6 +168,64 @@ Result<std::vector<Row>> Connection::Query(const std::string& command, const Can
   }
   return rows;
 }
+
+namespace {
+
+std::string FieldOf(const PGresult* result, int field) {
+  const char* value = PQresultErrorField(result, field);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+// Nothing when the command went well.
+std::optional<SqlError> ErrorOf(const PGresult* result) {
+  switch (PQresultStatus(result)) {
+    case PGRES_TUPLES_OK:
+    case PGRES_COMMAND_OK:
+    case PGRES_EMPTY_QUERY:
+      return std::nullopt;
+    case PGRES_COPY_IN:
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_BOTH:
+      return SqlError{"0A000", "COPY from or to the client is not for a script", 0};
+    default:
+      break;
+  }
+  const std::string position = FieldOf(result, PG_DIAG_STATEMENT_POSITION);
+  return SqlError{FieldOf(result, PG_DIAG_SQLSTATE), FieldOf(result, PG_DIAG_MESSAGE_PRIMARY),
+                  std::atoi(position.c_str())};
+}
+
+}  // namespace
+
+Result<std::optional<SqlError>> Connection::Try(const std::string& command,
+                                                const CancelToken& cancel) {
+  if (PQsendQuery(conn_, command.c_str()) == 0) {
+    return Status(Code::kUnavailable, MessageOf(conn_));
+  }
+  std::optional<SqlError> failed;
+  for (;;) {
+    PITR_RETURN_IF_ERROR(WaitForAnswer(conn_, cancel));
+    const PgResult result(PQgetResult(conn_));
+    if (result == nullptr) {
+      break;
+    }
+    if (!failed) {
+      failed = ErrorOf(result.get());
+    }
+    // A COPY would go on for ever: the connection is of no use any more.
+    if (PQresultStatus(result.get()) == PGRES_COPY_IN ||
+        PQresultStatus(result.get()) == PGRES_COPY_OUT ||
+        PQresultStatus(result.get()) == PGRES_COPY_BOTH) {
+      return failed;
+    }
+  }
+  if (!failed && PQstatus(conn_) != CONNECTION_OK) {
+    return Status(Code::kUnavailable, MessageOf(conn_));
+  }
+  return failed;
+}
+
+bool Connection::IsInTransaction() const { return PQtransactionStatus(conn_) != PQTRANS_IDLE; }
 
 Status Connection::Run(const std::string& command, const CancelToken& cancel) {
   return Query(command, cancel).status();

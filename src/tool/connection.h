@@ -18,6 +18,14 @@ struct ConnectTo {
   int port = 5432;
   // Names of roles and databases of today need not exist in the past: the first pair that works is taken.
   std::vector<std::string> users, databases;
+  // For what somebody else wrote: whoever it is, with the search path of role and database, and without their notices in our log.
+  bool for_script = false;
+};
+
+// How a command failed, in the server's words.
+struct SqlError {
+  std::string sqlstate, message;
+  int position = 0;  // of the character in the command, from 1; 0: not known
 };
 
 using Row = std::vector<std::optional<std::string>>;
@@ -35,6 +43,9 @@ class Connection {
   // which never repeats the command (it may hold a verifier).
   Result<std::vector<Row>> Query(const std::string& command, const CancelToken& cancel);
   Status Run(const std::string& command, const CancelToken& cancel);
+  // One command of a script. Nothing = done; kUnavailable, kCancelled.
+  Result<std::optional<SqlError>> Try(const std::string& command, const CancelToken& cancel);
+  bool IsInTransaction() const;
   Result<std::string> Identifier(const std::string& name) const;
   Result<std::string> Literal(const std::string& text) const;
 

@@ -45,6 +45,9 @@ Result<Json> Dispatch(const Json& job, JobContext* context) {
   if (kind == "build") {
     return RunBuildJob(job, context);
   }
+  if (kind == "schema") {
+    return RunSchemaJob(job, context);
+  }
   if (kind == "prepare") {
     return RunPrepareJob(job, context);
   }

@@ -2,6 +2,7 @@
 #include "tool/programs.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -9,6 +10,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstdlib>
 
 #include "core/base/ascii.h"
@@ -22,9 +24,11 @@ namespace pitr::tool {
 namespace {
 
 constexpr std::size_t kMaxOutput = 64U << 10;
+constexpr int kPollMs = 20;
 
 // -1: ours.
-Result<int> Spawn(const std::vector<std::string>& arguments, int output, int errors) {
+Result<int> Spawn(const std::vector<std::string>& arguments, int output, int errors,
+                  char* const* environment = environ) {
   std::vector<std::string> copies = arguments;
   const std::vector<char*> pointers = ExecPointers(&copies);
   posix_spawn_file_actions_t actions;
@@ -36,7 +40,8 @@ Result<int> Spawn(const std::vector<std::string>& arguments, int output, int err
     posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
   }
   pid_t child = 0;
-  const int error = posix_spawn(&child, pointers[0], &actions, nullptr, pointers.data(), environ);
+  const int error =
+      posix_spawn(&child, pointers[0], &actions, nullptr, pointers.data(), environment);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
     return Status::FromErrno(error, "run \"" + arguments[0] + "\"");
@@ -175,6 +180,32 @@ Result<std::string> FindBinDirectory(const std::string& wanted, std::uint32_t se
   return Status(Code::kNotReady,
                 "the programs of PostgreSQL " + std::to_string(server_major) + " were not found")
       .WithHint("Install that server, or say where it is with --bin-directory.");
+}
+
+Status RunQuietly(const std::vector<std::string>& arguments,
+                  const std::vector<std::string>& environment, const CancelToken& cancel) {
+  PITR_ASSIGN_OR_RETURN(const File nothing, File::Open("/dev/null", O_WRONLY));
+  const File errors(memfd_create("errors", MFD_CLOEXEC));
+  std::vector<std::string> variables = environment;
+  const std::vector<char*> pointers = ExecPointers(&variables);
+  PITR_ASSIGN_OR_RETURN(const pid_t child,
+                        Spawn(arguments, nothing.fd(), errors.fd(), pointers.data()));
+  int status = 0;
+  bool is_cancelled = false;
+  for (;;) {
+    const pid_t ended = waitpid(child, &status, WNOHANG);
+    if (ended == child) break;
+    if (ended < 0 && errno != EINTR)
+      return Status::FromErrno(errno, "wait for \"" + arguments[0] + "\"");
+    if (cancel.IsCancelled() && !is_cancelled) {
+      is_cancelled = true;
+      kill(child, SIGTERM);
+    }
+    poll(nullptr, 0, kPollMs);
+  }
+  if (is_cancelled) return Status(Code::kCancelled, "cancelled");
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return Status::Ok();
+  return Status(Code::kInternal, "\"" + arguments[0] + "\" failed").WithDetail(TextOf(errors));
 }
 
 Result<int> RunProgram(const std::vector<std::string>& arguments) {

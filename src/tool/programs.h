@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/cancel.h"
 #include "core/base/result.h"
 
 namespace pitr::tool {
@@ -25,6 +26,9 @@ Result<std::string> OutputOf(const std::vector<std::string>& arguments);
 // What a server on that directory would run with, by its configuration files; "" for a setting of a module that they do not name.
 Result<std::string> SettingOf(const std::string& bin_directory, const std::string& directory,
                               const std::string& name);
+// Runs it in that environment ("NAME=value") to its end, with its output thrown away; kInternal with what it says of errors, kCancelled after it was ended.
+Status RunQuietly(const std::vector<std::string>& arguments,
+                  const std::vector<std::string>& environment, const CancelToken& cancel);
 // Runs to its end with our output; its exit status, or kIo.
 Result<int> RunProgram(const std::vector<std::string>& arguments);
 

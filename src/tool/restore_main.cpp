@@ -217,7 +217,7 @@ Status TidyUp(Repository* repo, const std::string& directory) {
   if (line) {
     std::fprintf(stderr, "removed what a pitr restore that did not end left in \"%s\"\n",
                  directory.c_str());
-    PITR_RETURN_IF_ERROR(DropUnbuilt(repo, {*line}));
+    PITR_RETURN_IF_ERROR(DropUnbuilt(repo, {*line}, SystemClock().Now()));
   }
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
   return DropGivenUp(repo, branches, BranchId(), SystemClock().Now());

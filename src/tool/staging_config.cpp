@@ -288,6 +288,33 @@ Result<std::string> RecoveryConfigText(const RecoveryConfig& config,
          FileText(settings);
 }
 
+std::vector<Setting> PrivateServerSettings(const std::string& socket_directory, int port,
+                                           const std::string& preload_libraries,
+                                           std::uint32_t server_major) {
+  std::vector<Setting> settings = {
+      {"unix_socket_directories", socket_directory},
+      {"unix_socket_permissions", "0700"},
+      {"port", std::to_string(port)},
+  };
+  AddIsolation(&settings);
+  settings.insert(settings.end(), {
+                                      {"fsync", "off"},
+                                      {"synchronous_commit", "off"},
+                                      {"wal_level", "replica"},
+                                      {"archive_mode", "off"},
+                                      {"max_worker_processes", "0"},
+                                      {"max_connections", "20"},
+                                      {"shared_preload_libraries", preload_libraries},
+                                      {"lc_messages", "C"},
+                                      {"log_min_error_statement", "panic"},
+                                      {"log_statement", "none"},
+                                  });
+  if (server_major >= 17) {
+    settings.push_back({"event_triggers", "off"});
+  }
+  return settings;
+}
+
 std::string StagingHbaText() { return "local all all trust\n"; }
 
 std::string StagingIdentText() { return "# empty\n"; }

@@ -56,6 +56,11 @@ std::string RestoreCommand(std::string_view program, std::string_view spool);
 // One line of a configuration file.
 std::string ConfigLine(std::string_view name, std::string_view value);
 
+// A server of a cluster that is being filled: nobody else reaches it, nothing acts in it, and it is made again when the machine dies.
+std::vector<Setting> PrivateServerSettings(const std::string& socket_directory, int port,
+                                           const std::string& preload_libraries,
+                                           std::uint32_t server_major);
+
 // Command line settings: they win over every file, postgresql.auto.conf included.
 struct LiveSettings {
   std::string directory;                          // that is tried

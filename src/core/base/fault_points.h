@@ -75,6 +75,7 @@ inline constexpr std::string_view kFaultPoints[] = {
     "lease.after_intend",
     "lease.after_put",
     "lease.before_intend",
+    "masking.done",
     "mirror.put.after_judge",
     "pin.put",
     "replicate.after_publish",
@@ -89,6 +90,7 @@ inline constexpr std::string_view kFaultPoints[] = {
     "rewrap.after_write",
     "rewrap.before_remove",
     "rewrap.before_write",
+    "schema.loaded",
     "snapshot.copy.after_pack",
     "snapshot.copy.before_pack",
     "snapshot.manifest.after_write",
@@ -100,6 +102,8 @@ inline constexpr std::string_view kFaultPoints[] = {
     "store.put.after_sync",
     "store.put.before_sync",
     "tablespace.before_create",
+    "undelete.before_publish",
+    "undelete.reserved",
 };
 // clang-format on
 

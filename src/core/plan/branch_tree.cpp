@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 #include <set>
+#include <string_view>
 #include <utility>
 
 namespace pitr {
@@ -35,6 +36,7 @@ class Drawing {
         DrawOne(branch, "", "");
       }
     }
+    Describe();
     return std::move(rows_);
   }
 
@@ -60,17 +62,49 @@ class Drawing {
     if (!drawn_.insert(branch.id).second) {
       return;
     }
-    std::string text = line + branch.name + "  " + AgeText(now_.micros - branch.created_at.micros);
-    if (branch.fork_lsn.valid()) {
-      text += ", from " + branch.fork_lsn.ToString();
-    }
-    rows_.push_back({&branch, std::move(text)});
+    rows_.push_back({&branch, line + branch.name});
     const std::vector<const Branch*> children = children_[branch.id];
     for (std::size_t i = 0; i < children.size(); i++) {
       const bool is_last = i + 1 == children.size();
       DrawOne(*children[i], below + (is_last ? "└─ " : "├─ "), below + (is_last ? "   " : "│  "));
     }
   }
+
+  // Ages stand below each other, and a few long names do not push all others apart.
+  void Describe() {
+    std::size_t width = 0;
+    for (const BranchTreeRow& row : rows_) {
+      const std::size_t own = CodePoints(row.text);
+      width = own <= kWidestAligned ? std::max(width, own) : width;
+    }
+    for (BranchTreeRow& row : rows_) {
+      const std::size_t own = CodePoints(row.text);
+      row.text.append(2 + (own < width ? width - own : 0), ' ').append(Facts(*row.branch));
+    }
+  }
+
+  static std::size_t CodePoints(std::string_view text) {
+    return static_cast<std::size_t>(
+        std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+  }
+
+  std::string Facts(const Branch& branch) const {
+    std::string text = AgeText(now_.micros - branch.created_at.micros);
+    if (branch.fork_lsn.valid()) {
+      text += ", from " + branch.fork_lsn.ToString();
+    }
+    if (branch.kind == BranchKind::kSchemaOnly) {
+      text += ", schema only";
+    }
+    text += branch.is_masked ? ", masked" : "";
+    text += branch.is_protected ? ", protected" : "";
+    if (branch.expires_at) {
+      text += ", expires in " + AgeText(branch.expires_at->micros - now_.micros);
+    }
+    return text;
+  }
+
+  static constexpr std::size_t kWidestAligned = 48;
 
   const BranchSet& set_;
   const Timestamp now_;

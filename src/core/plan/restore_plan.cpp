@@ -34,6 +34,7 @@ class Planner {
     line_ = &line;
     plan_.line = line.branch();
     plan_.line_name = line.name();
+    plan_.root = line.root();
   }
 
   Status FindTarget() {

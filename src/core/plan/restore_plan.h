@@ -20,6 +20,7 @@ struct RestorePlan {
   // The line that wrote the target record: `line` or one of its ancestors. A new line's `ancestor` is this one, with
   // `timeline` as its fork_timeline and `record_end` as its fork_lsn.
   BranchId owner;
+  RootIdentity root;  // of both
   // recovery_target_timeline: the one that holds the target, or the one that began later in the same segment when only
   // that one's copy of the segment is held (its first bytes are the same).
   TimelineId timeline = 0;
@@ -47,12 +48,16 @@ struct PlanRequest {
   Point point;
   bool bare = false;  // a bare target follows the *name* through its lines (rules.md 2)
   bool inclusive = true;
+  // Another branch will begin there, `self` stays what it is. Else it becomes that: only the same root line and, for a masked branch, its own masked
+  // past can be that.
+  bool for_new_branch = false;
   Timestamp now;
 };
 
 // Errors: kOutsideWindow (an LSN behind the end of what is held; limits in the detail), kGap (the hole and the nearest points
 // on both sides), kNoSnapshot (a point before the oldest snapshot, or no snapshot at all; oldest reachable point in the
-// detail), kAmbiguous, kNotFound (branch, snapshot, restore point, xid), kNoParent, kInvalidArgument (future).
+// detail), kAmbiguous, kNotFound (branch, snapshot, restore point, xid), kNoParent, kInvalidArgument (future), kForeign (another root line),
+// kPermission (not masked).
 // When it fails, `partial` (may be null) holds what was found out until then; `missing` (may be null) the names of the
 // absent segments.
 Result<RestorePlan> PlanRestore(Repository* repo, const BranchSet& branches,

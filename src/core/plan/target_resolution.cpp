@@ -267,6 +267,36 @@ Result<bool> IsShared(PlanningView* view, const PlanRequest& request, const Bran
          (*line)->WriterAt(theirs->start).branch.id == self->WriterAt(mine->start).branch.id;
 }
 
+// What `self` may take in: a masked branch, and whoever works in one, gets nothing that was not masked.
+Status CheckMayTake(const BranchSet& branches, const PlanRequest& request,
+                    const LineHistory& line) {
+  const Branch* self = branches.FindId(request.self);
+  if (self == nullptr || self->id == line.branch()) {
+    return Status::Ok();
+  }
+  const std::optional<BranchId> mine = branches.MaskedOrigin(self->id);
+  const std::optional<BranchId> theirs = branches.MaskedOrigin(line.branch());
+  if (mine.has_value() && mine != theirs) {
+    return Status(Code::kPermission,
+                  "branch \"" + self->name + "\" is masked, branch \"" + line.name() + "\" is not")
+        .WithHint("Make a branch anew, with a masking_script, where that one is not masked.");
+  }
+  if (!request.for_new_branch && mine != theirs) {
+    return Status(Code::kNotReady,
+                  "branch \"" + line.name() + "\" is masked, branch \"" + self->name + "\" is not")
+        .WithHint("Make a branch of it: pitr_create_branch(name, source).");
+  }
+  if (!request.for_new_branch && self->root != line.root()) {
+    return Status(Code::kForeign, "branch \"" + line.name() + "\" is of another root line than \"" +
+                                      self->name + "\"")
+        .WithDetail("They have system identifiers " +
+                    std::to_string(line.root().system_identifier) + " and " +
+                    std::to_string(self->root.system_identifier) + ".")
+        .WithHint("Make a branch of it: pitr_create_branch(name, source).");
+  }
+  return Status::Ok();
+}
+
 }  // namespace
 
 Status PlanningView::ReadSnapshots() {
@@ -316,8 +346,10 @@ Result<BranchId> FindSource(const BranchSet& branches, const BranchId& self,
   return parent->id;
 }
 
-Result<ResolvedTarget> ResolveTarget(PlanningView* view, const PlanRequest& request,
-                                     const LineHistory** line_out) {
+namespace {
+
+Result<ResolvedTarget> Resolve(PlanningView* view, const PlanRequest& request,
+                               const LineHistory** line_out) {
   const Point& point = request.point;
   if (point.kind == Point::Kind::kTime && point.time > request.now) {
     return Status(Code::kInvalidArgument,
@@ -345,6 +377,18 @@ Result<ResolvedTarget> ResolveTarget(PlanningView* view, const PlanRequest& requ
   PITR_ASSIGN_OR_RETURN(const LineHistory* line, view->Line(id));
   *line_out = line;
   return OnLine(*view, *line, point, request.inclusive);
+}
+
+}  // namespace
+
+Result<ResolvedTarget> ResolveTarget(PlanningView* view, const PlanRequest& request,
+                                     const LineHistory** line_out) {
+  Result<ResolvedTarget> target = Resolve(view, request, line_out);
+  // Asked first: what else is wrong with that line is nothing to tell.
+  if (*line_out != nullptr) {
+    PITR_RETURN_IF_ERROR(CheckMayTake(view->branches(), request, **line_out));
+  }
+  return target;
 }
 
 }  // namespace pitr

@@ -16,6 +16,10 @@ bool IsLive(const Branch& branch) { return !branch.deleted_at.has_value(); }
 
 }  // namespace
 
+Timestamp GoneAt(const Branch& branch) {
+  return branch.gone_at.value_or(Timestamp{branch.deleted_at->micros + kUndeleteMicros});
+}
+
 const Branch* BranchSet::FindId(const BranchId& id) const {
   const auto found = std::find_if(branches.begin(), branches.end(),
                                   [&](const Branch& branch) { return branch.id == id; });
@@ -63,6 +67,33 @@ Result<const Branch*> BranchSet::Find(std::string_view name_or_id) const {
       .WithDetail(detail + ".");
 }
 
+Result<const Branch*> BranchSet::FindDeleted(std::string_view name_or_id, Timestamp now) const {
+  const Branch* found = nullptr;
+  for (const Branch& branch : branches) {
+    if (IsLive(branch)) {
+      continue;
+    }
+    if (branch.id == name_or_id) {
+      found = &branch;
+      break;
+    }
+    if (branch.name == name_or_id &&
+        (found == nullptr || *found->deleted_at < *branch.deleted_at)) {
+      found = &branch;
+    }
+  }
+  if (found == nullptr) {
+    return Status(Code::kNotFound, "there is no deleted branch \"" + std::string(name_or_id) + "\"")
+        .WithHint("pitr_branches lists deleted branches as well.");
+  }
+  if (GoneAt(*found) <= now) {
+    return Status(Code::kNotReady, "branch \"" + found->name + "\" cannot be brought back any more")
+        .WithDetail("It was deleted at " + FormatTime(*found->deleted_at, 0) +
+                    (found->gone_at ? " with force." : ", more than 7 days ago."));
+  }
+  return found;
+}
+
 std::vector<const Branch*> BranchSet::ChildrenOf(const BranchId& id) const {
   std::vector<const Branch*> children;
   for (const Branch& branch : branches) {
@@ -101,6 +132,11 @@ Result<std::vector<const Branch*>> BranchSet::AncestryOf(const BranchId& id) con
     next = branch->ancestor;
   }
   return line;
+}
+
+std::optional<BranchId> BranchSet::MaskedOrigin(const BranchId& id) const {
+  const Result<std::vector<const Branch*>> line = AncestryOf(id);
+  return line.ok() && line->back()->is_masked ? std::optional(line->back()->id) : std::nullopt;
 }
 
 std::vector<const Branch*> BranchSet::FamilyOf(const BranchId& id) const {
@@ -147,6 +183,25 @@ void BranchSet::Rename(const BranchId& id, const std::string& new_name, Timestam
   std::erase_if(name_spans, [](const NameSpan& span) { return span.until == span.since; });
   InsertSpan(&name_spans, {new_name, id, now, std::nullopt});
   branch->name = new_name;
+  branch->updated_at = now;
+}
+
+void BranchSet::GiveUp(const BranchId& id, Timestamp now) {
+  Branch* branch = FindId(id);
+  if (branch == nullptr || branch->state != "creating") {
+    return;
+  }
+  if (!branch->undelete.has_value()) {
+    std::erase_if(name_spans, [&](const NameSpan& span) { return span.id == id; });
+    std::erase_if(branches, [&](const Branch& each) { return each.id == id; });
+    return;
+  }
+  const BranchUndelete before = *branch->undelete;
+  Rename(id, before.name, now);
+  branch->undelete.reset();
+  branch->builder.reset();
+  branch->deleted_at = before.deleted_at;
+  branch->state = before.state;
   branch->updated_at = now;
 }
 

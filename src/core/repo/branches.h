@@ -28,6 +28,13 @@ struct BranchCompute {
   friend bool operator==(const BranchCompute&, const BranchCompute&) = default;
 };
 
+// What a deleted branch was while it is being brought back, for whoever has to give that up.
+struct BranchUndelete {
+  Timestamp deleted_at;
+  std::string name, state;
+  friend bool operator==(const BranchUndelete&, const BranchUndelete&) = default;
+};
+
 struct Branch {
   BranchId id;
   std::string name;
@@ -44,16 +51,25 @@ struct Branch {
   bool is_default = false, is_protected = false;
   Timestamp created_at, updated_at;
   std::optional<Timestamp> last_reset_at, expires_at, deleted_at;
+  std::optional<Timestamp> gone_at;  // of a deleted one: it cannot be brought back from then on
   std::optional<std::int64_t> ttl_seconds;
   std::string state = "running";  // sql-surface.md 4
   // While "creating": the branch whose server builds it, and drops it if that came to nothing; none for `pitr restore`, which leaves the mark
   // of its process instead (base/process.h), so that others can tell when it is gone (unbuilt.h).
   std::optional<BranchId> builder;
   std::optional<std::string> builder_process;
+  std::optional<BranchUndelete> undelete;
   std::optional<BranchCompute> compute;
+  // A script changed its data before anybody could connect: its history begins behind that, it has no ancestor.
+  bool is_masked = false;
   std::string created_by;
   std::string created_with;  // arguments of pitr_create_branch: the same call again succeeds
 };
+
+// How long a deleted branch can be brought back.
+inline constexpr std::int64_t kUndeleteMicros = 7LL * 86400 * 1000000;
+// When that is over. REQUIRES: deleted.
+Timestamp GoneAt(const Branch& branch);
 
 struct NameSpan {  // `name` showed branch `id` in [since, until)
   std::string name;
@@ -71,18 +87,26 @@ struct BranchSet {
   const Branch* FindName(std::string_view name) const;  // not deleted
   // By exact name first, then by id; kNotFound "branch \"x\" not found" with the existing ones in the detail.
   Result<const Branch*> Find(std::string_view name_or_id) const;
+  // A deleted one that can be brought back at `now`: by id, else the newest of that name. kNotFound when none was deleted, kNotReady when it is too
+  // late.
+  Result<const Branch*> FindDeleted(std::string_view name_or_id, Timestamp now) const;
   bool IsNameTaken(std::string_view name) const;
   std::vector<const Branch*> ChildrenOf(const BranchId& id) const;  // by parent, not deleted
   // kDependents that lists them.
   Status CheckNoChildren(const Branch& branch) const;
   // id, its ancestor, the ancestor's ancestor, … ; kCorrupt on a cycle or a missing one.
   Result<std::vector<const Branch*>> AncestryOf(const BranchId& id) const;
+  // The masked line that the bytes of `id` begin with, if they do: whatever else a restore of it took in would not be masked.
+  std::optional<BranchId> MaskedOrigin(const BranchId& id) const;
   // All lines that share a root line with `id` (same RootIdentity): what timelines were ever used.
   std::vector<const Branch*> FamilyOf(const BranchId& id) const;
   // Adds, with its name span opened at created_at.
   void Add(Branch branch);
   // Moves names at `now`: closes and opens spans. REQUIRES: the new name is free or given away in the same update.
   void Rename(const BranchId& id, const std::string& new_name, Timestamp now);
+  // A branch in state "creating" came to nothing: it leaves, or is deleted as it was before it was to be brought back. Nothing when it is in another
+  // state, or not there.
+  void GiveUp(const BranchId& id, Timestamp now);
   // After a restore: `incoming` is now what `outgoing` was, name, kind, flags, time to live and server, and `outgoing` becomes an undo branch called
   // `undo_name`. States and directories are the caller's. REQUIRES: both are there.
   void HandOver(const BranchId& outgoing, const BranchId& incoming, const std::string& undo_name,

@@ -77,6 +77,7 @@ Json EncodeBranch(const Branch& branch) {
   PutTime(&json, "last_reset_at", branch.last_reset_at);
   PutTime(&json, "expires_at", branch.expires_at);
   PutTime(&json, "deleted_at", branch.deleted_at);
+  PutTime(&json, "gone_at", branch.gone_at);
   if (branch.ttl_seconds.has_value()) {
     json["ttl_seconds"] = *branch.ttl_seconds;
   }
@@ -85,6 +86,15 @@ Json EncodeBranch(const Branch& branch) {
   }
   if (branch.builder_process.has_value()) {
     json["builder_process"] = *branch.builder_process;
+  }
+  if (branch.undelete.has_value()) {
+    Json& undelete = json["undelete"];
+    undelete["deleted_at"] = FormatTime(branch.undelete->deleted_at);
+    undelete["name"] = branch.undelete->name;
+    undelete["state"] = branch.undelete->state;
+  }
+  if (branch.is_masked) {
+    json["masked"] = true;
   }
   if (branch.compute.has_value()) {
     json["compute"] = EncodeCompute(*branch.compute);
@@ -179,6 +189,7 @@ Status DecodeTimes(const Json& json, Branch* branch) {
   PITR_ASSIGN_OR_RETURN(branch->last_reset_at, OptionalTime(json, "last_reset_at"));
   PITR_ASSIGN_OR_RETURN(branch->expires_at, OptionalTime(json, "expires_at"));
   PITR_ASSIGN_OR_RETURN(branch->deleted_at, OptionalTime(json, "deleted_at"));
+  PITR_ASSIGN_OR_RETURN(branch->gone_at, OptionalTime(json, "gone_at"));
   PITR_ASSIGN_OR_RETURN(branch->ttl_seconds, JsonOptionalInt(json, "ttl_seconds"));
   return Status::Ok();
 }
@@ -217,6 +228,21 @@ Status DecodeCompute(const Json& json, Branch* branch) {
   return Status::Ok();
 }
 
+Status DecodeUndelete(const Json& json, Branch* branch) {
+  if (!json.contains("undelete")) {
+    return Status::Ok();
+  }
+  const Json* object = JsonObject(json, "undelete");
+  if (object == nullptr) {
+    return Status(Code::kCorrupt, "member \"undelete\" is no object");
+  }
+  BranchUndelete& before = branch->undelete.emplace();
+  PITR_ASSIGN_OR_RETURN(before.deleted_at, RequiredTime(*object, "deleted_at"));
+  PITR_ASSIGN_OR_RETURN(before.name, JsonText(*object, "name"));
+  PITR_ASSIGN_OR_RETURN(before.state, JsonText(*object, "state"));
+  return Status::Ok();
+}
+
 Result<Branch> DecodeBranch(const Json& json) {
   Branch branch;
   PITR_ASSIGN_OR_RETURN(branch.id, RequiredId(json, "id"));
@@ -231,6 +257,10 @@ Result<Branch> DecodeBranch(const Json& json) {
   PITR_ASSIGN_OR_RETURN(branch.is_protected, JsonBool(json, "protected"));
   PITR_RETURN_IF_ERROR(DecodeTimes(json, &branch));
   PITR_RETURN_IF_ERROR(DecodeCompute(json, &branch));
+  PITR_RETURN_IF_ERROR(DecodeUndelete(json, &branch));
+  if (json.contains("masked")) {
+    PITR_ASSIGN_OR_RETURN(branch.is_masked, JsonBool(json, "masked"));
+  }
   PITR_ASSIGN_OR_RETURN(branch.created_by, JsonText(json, "created_by"));
   PITR_ASSIGN_OR_RETURN(const auto created_with, JsonOptionalText(json, "created_with"));
   branch.created_with = created_with.value_or("");

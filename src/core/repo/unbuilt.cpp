@@ -13,24 +13,22 @@ constexpr std::int64_t kGivenUpMicros = 7LL * 86400 * 1000000;
 
 bool IsGivenUp(const Branch& branch, Timestamp now) {
   return branch.state == "creating" &&
-         (branch.created_at.micros < now.micros - kGivenUpMicros ||
+         (branch.updated_at.micros < now.micros - kGivenUpMicros ||
           (branch.builder_process && IsProcessGone(*branch.builder_process)));
 }
 
-Status DropUnbuilt(Repository* repo, const std::set<BranchId>& lines) {
+Status DropUnbuilt(Repository* repo, const std::set<BranchId>& lines, Timestamp now) {
   if (lines.empty()) return Status::Ok();
   PITR_RETURN_IF_ERROR(UpdateBranches(repo, [&](BranchSet* set) {
-    std::erase_if(set->branches, [&](const Branch& branch) {
-      return lines.contains(branch.id) && branch.state == "creating";
-    });
-    std::erase_if(set->name_spans,
-                  [&](const NameSpan& span) { return set->FindId(span.id) == nullptr; });
+    for (const BranchId& line : lines)
+      set->GiveUp(line, now);
     return Status::Ok();
   }));
-  PITR_ASSIGN_OR_RETURN(const BranchSet now, ReadBranches(repo));
+  PITR_ASSIGN_OR_RETURN(const BranchSet left, ReadBranches(repo));
   for (const BranchId& line : lines) {
     // A pin of a line that is not there is void already.
-    if (now.FindId(line) == nullptr) PITR_RETURN_IF_ERROR(UnpinBranch(repo, line));
+    const Branch* branch = left.FindId(line);
+    if (branch == nullptr || branch->deleted_at) PITR_RETURN_IF_ERROR(UnpinBranch(repo, line));
   }
   return Status::Ok();
 }
@@ -41,7 +39,7 @@ Status DropGivenUp(Repository* repo, const BranchSet& branches, const BranchId& 
   for (const Branch& branch : branches.branches) {
     if (branch.id != self && IsGivenUp(branch, now)) lines.insert(branch.id);
   }
-  return DropUnbuilt(repo, lines);
+  return DropUnbuilt(repo, lines, now);
 }
 
 }  // namespace pitr

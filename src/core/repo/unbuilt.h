@@ -12,8 +12,8 @@ namespace pitr {
 // that server's to judge before.
 bool IsGivenUp(const Branch& branch, Timestamp now);
 
-// DURABLE, IDEMPOTENT. Those of them that are still "creating" leave the catalogue; their snapshots are let go of.
-Status DropUnbuilt(Repository* repo, const std::set<BranchId>& lines);
+// DURABLE, IDEMPOTENT. Those of them that are still "creating" are given up; their snapshots are let go of.
+Status DropUnbuilt(Repository* repo, const std::set<BranchId>& lines, Timestamp now);
 
 // All that are given up in `branches`, which may be a little old. Not `self`, the line of a server that runs.
 Status DropGivenUp(Repository* repo, const BranchSet& branches, const BranchId& self,

@@ -38,8 +38,8 @@ TEST(BranchTree, ParentsComeBeforeTheirChildren) {
   set.branches = {Made("deep", "a", 100), Made("b", "main", 90), Made("a", "main", 80),
                   Made("main", "", 0)};
   EXPECT_EQ(Texts(set, 200),
-            (Lines{"main  3 min", "├─ a  2 min, from 0/1000050",
-                   "│  └─ deep  1 min, from 0/1000064", "└─ b  1 min, from 0/100005A"}));
+            (Lines{"main        3 min", "├─ a        2 min, from 0/1000050",
+                   "│  └─ deep  1 min, from 0/1000064", "└─ b        1 min, from 0/100005A"}));
   EXPECT_TRUE(Texts(BranchSet(), 0).empty());
 }
 
@@ -48,8 +48,8 @@ TEST(BranchTree, WhoDescendsFromADeletedBranchTakesItsPlace) {
   set.branches = {Made("main", "", 0), Made("gone", "main", 1), Made("left", "gone", 2),
                   Made("orphan", "nobody", 3)};
   set.branches[1].deleted_at = Timestamp{4 * kSecond};
-  EXPECT_EQ(Texts(set, 5),
-            (Lines{"main  5 s", "└─ left  3 s, from 0/1000002", "orphan  2 s, from 0/1000003"}));
+  EXPECT_EQ(Texts(set, 5), (Lines{"main     5 s", "└─ left  3 s, from 0/1000002",
+                                  "orphan   2 s, from 0/1000003"}));
 }
 
 TEST(BranchTree, ARingIsShownAndEnds) {
@@ -59,8 +59,23 @@ TEST(BranchTree, ARingIsShownAndEnds) {
   set.branches[4].deleted_at = Timestamp{0};
   const Lines texts = Texts(set, 0);
   ASSERT_EQ(texts.size(), 4U);
-  EXPECT_EQ(texts[0], "one  0 s, from 0/1000000");
+  EXPECT_EQ(texts[0], "one     0 s, from 0/1000000");
   EXPECT_EQ(texts[1], "└─ two  0 s, from 0/1000000");
+}
+
+TEST(BranchTree, WhatIsSpecialIsSaidAndLongNamesStandOut) {
+  BranchSet set;
+  set.branches = {Made("main", "", 0), Made(std::string(60, 'x'), "main", 1),
+                  Made("\xc3\xa4", "main", 2)};
+  set.branches[0].is_protected = true;
+  set.branches[1].is_masked = true;
+  set.branches[1].expires_at = Timestamp{7205 * kSecond};
+  set.branches[2].kind = BranchKind::kSchemaOnly;
+  set.branches[2].fork_lsn = {};
+  EXPECT_EQ(Texts(set, 5),
+            (Lines{"main  5 s, protected",
+                   "├─ " + std::string(60, 'x') + "  4 s, from 0/1000001, masked, expires in 2 h",
+                   "└─ \xc3\xa4  3 s, schema only"}));
 }
 
 TEST(BranchTree, AgesAreShort) {

@@ -194,6 +194,7 @@ BranchSet EveryMember() {
   undo.expires_at = At(1767916800);
   undo.ttl_seconds = 604800;
   undo.deleted_at = At(1767312002);
+  undo.gone_at = At(1767312003);
   undo.state = "deleted";
   undo.created_by = "J\xc3\xbcrgen \"the\" \\ DBA";
   set.Add(undo);
@@ -210,6 +211,8 @@ BranchSet EveryMember() {
   set.Add(dev);
   Branch plain = Child(5, "plain", 1, Lsn{0x3000000}, 1767312005);
   plain.compute = {6001, "", "", ""};
+  plain.undelete = {At(1767312006), "plain before", "stopped"};
+  plain.is_masked = true;
   set.Add(plain);
   return set;
 }
@@ -244,6 +247,59 @@ TEST(BranchSet, AfterARestoreTheNewLineIsWhatTheOldOneWas) {
   EXPECT_EQ(NamesOf(set.ChildrenOf(IdOf(2))), Names{"test"}) << "children stay with what they had";
 }
 
+TEST(BranchSet, TheNewestDeletedBranchOfANameIsFoundWhileItCanComeBack) {
+  BranchSet set = Family();
+  Branch again = Child(6, "gone", 1, Lsn{0x3000000}, 310);
+  again.deleted_at = At(400);
+  set.Add(again);
+  EXPECT_EQ((*set.FindDeleted("gone", At(500)))->id, IdOf(6));
+  EXPECT_EQ((*set.FindDeleted(IdOf(4), At(500)))->id, IdOf(4));
+  EXPECT_EQ(set.FindDeleted("dev", At(500)).status().code(), Code::kNotFound) << "not deleted";
+  EXPECT_EQ(set.FindDeleted(IdOf(2), At(500)).status().code(), Code::kNotFound);
+  EXPECT_EQ(GoneAt(*set.FindId(IdOf(6))), (Timestamp{At(400).micros + kUndeleteMicros}));
+  const Timestamp late = {At(400).micros + kUndeleteMicros};
+  const Status too_late = set.FindDeleted("gone", late).status();
+  EXPECT_EQ(too_late.code(), Code::kNotReady);
+  EXPECT_NE(too_late.detail().find("7 days"), std::string::npos) << too_late.detail();
+  set.FindId(IdOf(6))->gone_at = At(400);
+  const Status forced = set.FindDeleted("gone", At(500)).status();
+  EXPECT_EQ(forced.code(), Code::kNotReady);
+  EXPECT_NE(forced.detail().find("force"), std::string::npos) << forced.detail();
+}
+
+TEST(BranchSet, WhatCameToNothingLeavesOrIsDeletedAsBefore) {
+  BranchSet set = Family();
+  set.GiveUp(IdOf(2), At(500));
+  EXPECT_NE(set.FindName("dev"), nullptr) << "one that is not being made stays";
+  set.FindId(IdOf(2))->state = "creating";
+  set.GiveUp(IdOf(2), At(500));
+  EXPECT_EQ(set.FindId(IdOf(2)), nullptr);
+  EXPECT_EQ(set.name_spans.size(), 4U);
+  Branch* gone = set.FindId(IdOf(4));
+  gone->undelete = {*gone->deleted_at, "gone", "stopped"};
+  gone->deleted_at.reset();
+  gone->state = "creating";
+  gone->builder = IdOf(1);
+  set.Rename(IdOf(4), "back", At(600));
+  set.GiveUp(IdOf(4), At(700));
+  EXPECT_EQ(gone->name, "gone");
+  EXPECT_EQ(gone->deleted_at, At(300));
+  EXPECT_EQ(gone->state, "stopped");
+  EXPECT_FALSE(gone->undelete || gone->builder);
+  EXPECT_TRUE(DecodeBranches(EncodeBranches(set)).ok());
+}
+
+TEST(BranchSet, MaskedIsWhatBeginsWithAMaskedLine) {
+  BranchSet set = Family();
+  set.FindId(IdOf(2))->is_masked = true;
+  EXPECT_FALSE(set.MaskedOrigin(IdOf(3))) << "its bytes begin elsewhere";
+  set.FindId(IdOf(2))->ancestor.reset();
+  EXPECT_EQ(set.MaskedOrigin(IdOf(3)), IdOf(2));
+  EXPECT_EQ(set.MaskedOrigin(IdOf(2)), IdOf(2));
+  EXPECT_FALSE(set.MaskedOrigin(IdOf(1)));
+  EXPECT_FALSE(set.MaskedOrigin(IdOf(9)));
+}
+
 TEST(BranchesJson, EveryMemberComesBack) {
   const BranchSet set = EveryMember();
   Result<BranchSet> again = DecodeBranches(EncodeBranches(set));
@@ -265,6 +321,7 @@ TEST(BranchesJson, EveryMemberComesBack) {
   EXPECT_EQ(branch.last_reset_at, At(1767312001));
   EXPECT_EQ(branch.expires_at, At(1767916800));
   EXPECT_EQ(branch.deleted_at, At(1767312002));
+  EXPECT_EQ(branch.gone_at, At(1767312003));
   EXPECT_EQ(branch.ttl_seconds, 604800);
   EXPECT_EQ(branch.state, "deleted");
   EXPECT_EQ(branch.created_by, set.branches[1].created_by);
@@ -278,6 +335,8 @@ TEST(BranchesJson, EveryMemberComesBack) {
   EXPECT_EQ(again->branches[3].builder, IdOf(1));
   EXPECT_EQ(again->branches[3].created_with, "'dev'");
   EXPECT_EQ(again->branches[4].compute, set.branches[4].compute);
+  EXPECT_EQ(again->branches[4].undelete, set.branches[4].undelete);
+  EXPECT_TRUE(again->branches[4].is_masked && !again->branches[3].is_masked);
   EXPECT_EQ(again->name_spans.size(), 5U);
   EXPECT_EQ(EncodeBranches(*again), EncodeBranches(set));
 }
@@ -325,6 +384,12 @@ TEST(BranchesJson, WhatDoesNotFitTogetherIsCorrupt) {
       {"/branches/1/fork_lsn", nullptr},
       {"/branches/1/fork_timeline", 4294967296},
       {"/branches/1/ttl_seconds", "long"},
+      {"/branches/1/gone_at", 5},
+      {"/branches/4/masked", "yes"},
+      {"/branches/4/undelete", "yes"},
+      {"/branches/4/undelete/deleted_at", nullptr},
+      {"/branches/4/undelete/name", nullptr},
+      {"/branches/4/undelete/state", 5},
       {"/name_spans/0/id", IdOf(7)},
       {"/name_spans/0/since", nullptr},
       {"/name_spans/0/since", "2026-05-01T00:00:00Z"},
