@@ -44,6 +44,12 @@ FROM (VALUES (''), (' x'), ('^x'), (repeat('x', 257)), ('main'), (E'a\tb')) AS v
 -- Two texts are branch and source.
 SELECT p.possible, p.sqlstate FROM pitr_plan_restore('2026-11-20T10:00:00Z', 'x') p;
 SELECT p.possible, p.sqlstate FROM pitr_plan_restore('main', '^self@0/1000000', parent_after => 'nonsense') p;
+SELECT p.possible, p.sqlstate FROM pitr_plan_restore('main', '^self@0/1000000', parent_after => 'backup', preserve => false) p;
+-- The words of the grammar
+SELECT source, (SELECT regexp_replace(p.reason, ' \(.*', '') FROM pitr_plan_restore('main', source) p) AS reason
+FROM (VALUES ('main@x'), ('main@'), ('@0/1000000'), ('main@2026-02-30T10:00:00Z'), ('main@2026-11-20t10:00:00Z'), ('main@2026-11-20T10:00:00z'),
+             ('main@2026-11-20T10:00:00.1234567Z'), ('main@2026-11-20T10:00:00.Z'), ('main@123456789/0'), ('main@0/0/0'), ('main@snapshot:'),
+             ('main@2999-01-01T00:00:00Z'), ('^parent'), ('^parent@0/1'), ('nobody'), ('no@body@0/1'), ('br-no-such-0a1b2c3d')) AS v(source);
 -- Branches and snapshots
 SELECT state_of($$SELECT * FROM pitr_delete_branch('main')$$) AS connected,
        state_of($$SELECT * FROM pitr_delete_branch('nobody')$$) AS unknown,

@@ -88,6 +88,16 @@ COMMENT ON FUNCTION pitr_reset_branch(text, text, boolean) IS
     'Restores a branch to the head of its parent. What it was is kept only with a name for it; its time to live begins anew. 55000 for a root, PI005 for a protected branch, 2BP01 for one with children';
 REVOKE ALL ON FUNCTION pitr_reset_branch(text, text, boolean) FROM PUBLIC;
 
+CREATE FUNCTION pitr_finalize_restore(branch text,
+    wait boolean DEFAULT true)
+RETURNS TABLE (operation_id text, state text, branch text, branch_id text, restored_lsn pg_lsn, commit_time timestamptz,
+    commit_xid xid, timeline integer, undo_branch text, undo_branch_id text)
+AS 'MODULE_PATHNAME', 'pitr_finalize_restore'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_finalize_restore(text, boolean) IS
+    'Second step of pitr_restore_branch(..., finalize => false): the branch that it built (or, when there is only one, the one built for this branch) takes the place of the one that was to be restored, with what was done on it meanwhile. 55000 when nothing waits for it';
+REVOKE ALL ON FUNCTION pitr_finalize_restore(text, boolean) FROM PUBLIC;
+
 CREATE FUNCTION pitr_set_branch_expiration(branch text,
     expires_at timestamptz DEFAULT NULL,
     ttl interval DEFAULT NULL)

@@ -20,6 +20,7 @@ SELECT * FROM pitr_start_branch('x');
 SELECT * FROM pitr_stop_branch('x');
 SELECT * FROM pitr_protect_branch('x');
 SELECT * FROM pitr_reset_branch('x');
+SELECT * FROM pitr_finalize_restore('x');
 SELECT * FROM pitr_set_branch_expiration('x');
 SELECT * FROM pitr_set_default_branch('x');
 SELECT * FROM pitr_undelete_branch('x');

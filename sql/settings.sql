@@ -25,6 +25,7 @@ SHOW pitr.branch_listen_addresses;
 SHOW pitr.branch_settings;
 SHOW pitr.branch_activity;
 SHOW pitr.branch_idle_timeout;
+SHOW pitr.require_preserve_name;
 SET pitr.operation_lock_timeout = '5s';
 SHOW pitr.operation_lock_timeout;
 -- The wording of ranges differs between majors.

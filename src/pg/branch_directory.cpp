@@ -6,6 +6,7 @@
 #include "core/base/process.h"
 #include "core/demand/folder.h"
 #include "core/repo/identity.h"
+#include "core/repo/intent.h"
 #include "pg/compute.h"
 #include "pg/server_facts.h"
 
@@ -64,17 +65,29 @@ std::string OwnDirectoryPlace() {
          *data;
 }
 
+namespace {
+
+// Between an exchange and the move of names the directory is the branch's still, whatever line it has become.
+bool IsDirectoryOfServer(const Branch& branch) {
+  const Result<Identity> identity = LoadIdentity(*branch.directory);
+  if (!identity.ok() || identity->branch_id == branch.id) return identity.ok();
+  const Result<Intent> intent = ReadIntent(*branch.directory);
+  return intent.ok() && intent->outgoing == branch.id && intent->incoming == identity->branch_id;
+}
+
+}  // namespace
+
 bool IsOurDirectory(const Branch& branch) {
   if (!branch.directory || !IsOurBranchDirectory(DirectoryName(*branch.directory))) return false;
   if (branch.compute) {
     // That of a branch's server keeps its place when a restore exchanges what is in it, and any server beside it may judge it.
     const Result<std::string> place = ComputesDirectory();
-    const Result<Identity> identity = LoadIdentity(*branch.directory);
-    return place.ok() && DirectoryName(*branch.directory) == *place && identity.ok() &&
-           identity->branch_id == branch.id;
+    return place.ok() && DirectoryName(*branch.directory) == *place && IsDirectoryOfServer(branch);
   }
-  return BaseName(*branch.directory) == branch.id && branch.directory_place &&
-         *branch.directory_place == OwnDirectoryPlace();
+  const Result<Identity> identity = LoadIdentity(*branch.directory);
+  const bool is_its_own =
+      identity.ok() ? identity->branch_id == branch.id : BaseName(*branch.directory) == branch.id;
+  return is_its_own && branch.directory_place && *branch.directory_place == OwnDirectoryPlace();
 }
 
 }  // namespace pitr::pg

@@ -14,6 +14,7 @@
 #include "core/work/tablespaces.h"
 #include "pg/boundary.h"
 #include "pg/branch_directory.h"
+#include "pg/branch_hold.h"
 #include "pg/branch_kept.h"
 #include "pg/compute.h"
 #include "pg/log.h"
@@ -24,15 +25,8 @@ namespace pitr::pg {
 
 namespace {
 
-constexpr std::int64_t kFastMillis = 30000, kImmediateMillis = 10000, kLockMillis = 120000;
+constexpr std::int64_t kLockMillis = 120000;
 constexpr long kPollMs = 20;
-
-// What it has committed is in the repository when a fast stop ends.
-Status StopForGood(const std::string& directory) {
-  const Status stopped = StopServer(directory, SIGINT, kFastMillis);
-  return stopped.code() == Code::kLockTimeout ? StopServer(directory, SIGQUIT, kImmediateMillis)
-                                              : stopped;
-}
 
 // A branch and, with cascade, everything below it; children first.
 void Collect(const BranchSet& set, const BranchId& id, std::vector<BranchId>* ids) {

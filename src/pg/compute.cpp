@@ -13,6 +13,7 @@
 #include "core/work/living_server.h"
 #include "pg/boundary.h"
 #include "pg/branch_directory.h"
+#include "pg/branch_source.h"
 #include "pg/child.h"
 #include "pg/guc_branch.h"
 #include "pg/operation_slots.h"
@@ -72,6 +73,7 @@ std::optional<std::string> DirectoryOf(const Branch& branch, const BranchId& sel
 std::string StateOf(const Branch& branch) {
   if (branch.deleted_at) return "deleted";
   const bool is_under_way = branch.state == "creating" || branch.state == "restoring";
+  if (branch.built && !is_under_way) return "built";
   if (!branch.compute || is_under_way || !HasComputeHere(branch)) return branch.state;
   return LivingServer(*branch.directory) ? "running" : "stopped";
 }
@@ -157,6 +159,11 @@ Result<Json> StartJob(const Branch& branch, bool hold) {
   PITR_ASSIGN_OR_RETURN(job["host"], HostMark());
   job["log"] = ComputeLog(directory);
   job["hold"] = hold;
+  // Its files are those of the server that it is built for, which it is not yet.
+  if (branch.built) {
+    PITR_ASSIGN_OR_RETURN(const Json live, LiveServerJson());
+    job["branch_settings"] = SettingsBeside(live, {});
+  }
   job["settings"] = Json::array();
   for (const auto& [name, value] : settings)
     job["settings"].push_back(std::string(name) + "=" + value);

@@ -64,7 +64,15 @@ Status MoveNames(Repository* repo, const Intent& intent, const std::string& old_
     }
     if (incoming->name == intent.branch_name) return Status::Ok();
     const Timestamp now = intent.cut_at;
-    set->HandOver(outgoing->id, incoming->id, intent.undo_name, now);
+    // Somebody may have given the name away since it was chosen; the exchange has happened all the same.
+    const auto is_taken = [&](const std::string& name) { return set->IsNameTaken(name); };
+    const std::string undo_name =
+        is_taken(intent.undo_name)
+            ? UndoBranchName(intent.branch_name, FormatTime(now, 0), is_taken)
+            : intent.undo_name;
+    set->HandOver(outgoing->id, incoming->id, undo_name, now, intent.below_backup);
+    if (intent.reset && incoming->ttl_seconds)
+      incoming->expires_at = Timestamp{now.micros + *incoming->ttl_seconds * 1000000};
     incoming->state = "running";
     incoming->directory = intent.live_directory;
     incoming->directory_place.reset();
@@ -85,6 +93,7 @@ Status RenameOldDirectory(const Intent& intent, const std::string& old_directory
   if (rename(intent.staged_directory.c_str(), old_directory.c_str()) != 0) {
     return Status::FromErrno(errno, "rename \"" + intent.staged_directory + "\"");
   }
+  PITR_RETURN_IF_ERROR(SyncDirectory(DirectoryName(intent.staged_directory)));
   return SyncDirectory(DirectoryName(old_directory));
 }
 
@@ -116,6 +125,11 @@ Status DropSlots(const std::string& old_directory) {
   return Status::Ok();
 }
 
+const char* FunctionOf(const Intent& intent) {
+  if (intent.kind == "undo") return "pitr_undo_restore";
+  return intent.kind == "finalize" ? "pitr_finalize_restore" : "pitr_restore_branch";
+}
+
 Status RecordEnd(Repository* repo, const Intent& intent, const std::string& state,
                  const std::string& error, const std::string& sqlstate) {
   PITR_ASSIGN_OR_RETURN(const std::vector<OperationRecord> records, ReadOperations(repo, 200));
@@ -134,15 +148,15 @@ Status RecordEnd(Repository* repo, const Intent& intent, const std::string& stat
   record.finished_at = SystemClock().Now();
   PITR_RETURN_IF_ERROR(AppendOperation(repo, record));
   return AppendAudit(
-      repo, {SystemClock().Now(), intent.role_name, "", intent.branch_name,
-             intent.kind == "undo" ? "pitr_undo_restore" : "pitr_restore_branch",
+      repo, {SystemClock().Now(), intent.role_name, "", intent.branch_name, FunctionOf(intent),
              intent.notes.empty() ? intent.arguments : intent.arguments + " -- " + intent.notes,
              intent.operation, state, sqlstate});
 }
 
 Status FinishHappened(Repository* repo, const Identity& identity, const Intent& intent) {
-  const std::string old_directory =
-      JoinPath(DirectoryName(intent.staged_directory), intent.outgoing);
+  // What came in may have stood elsewhere, beside the servers of other branches.
+  PITR_ASSIGN_OR_RETURN(const std::string place, BranchDirectory());
+  const std::string old_directory = JoinPath(place, intent.outgoing);
   PITR_FAULT("finish.before_names");
   PITR_RETURN_IF_ERROR(MoveNames(repo, intent, old_directory));
   PITR_FAULT("finish.after_names");

@@ -1,4 +1,6 @@
 // pitr_rename_branch and pitr_delete_branch.
+#include <algorithm>
+
 #include "pg/boundary.h"
 #include "pg/branch_removal.h"
 #include "pg/branch_rows.h"
@@ -11,10 +13,24 @@ namespace pitr::pg {
 
 namespace {
 
+// The same call again: the branch that it renamed the first time.
+const Branch* RenamedBefore(const BranchSet& branches, const std::string& name,
+                            const std::string& new_name) {
+  const Branch* branch = branches.FindName(new_name);
+  if (branch == nullptr || branches.IsNameTaken(name)) return nullptr;
+  const auto was_it = [&](const NameSpan& span) {
+    return span.id == branch->id && span.name == name;
+  };
+  return std::any_of(branches.name_spans.begin(), branches.name_spans.end(), was_it) ? branch
+                                                                                     : nullptr;
+}
+
 Result<Datum> Rename(FunctionCallInfo fcinfo, const std::string& branch,
                      const std::string& new_name) {
   PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
   PITR_ASSIGN_OR_RETURN(Session session, OpenWritingSession());
+  if (const Branch* renamed = RenamedBefore(session.branches, branch, new_name))
+    return BranchRowOf(fcinfo, &session, renamed->id);
   PITR_ASSIGN_OR_RETURN(const Branch* found, session.BranchArg(branch));
   PITR_RETURN_IF_ERROR(CheckName(new_name, "branch"));
   const BranchId id = found->id;

@@ -1,6 +1,9 @@
-// pitr_restore_branch in its four shapes, and pitr_undo_restore.
+// pitr_restore_branch in its four shapes, and what leads to the same: pitr_finalize_restore, pitr_undo_restore, pitr_reset_branch.
+#include <functional>
+
 #include "core/base/file.h"
 #include "pg/boundary.h"
+#include "pg/branch_hold.h"
 #include "pg/compute.h"
 #include "pg/exchange_worker.h"
 #include "pg/log.h"
@@ -27,14 +30,15 @@ Result<Datum> RestoreRow(FunctionCallInfo fcinfo, const Json& row) {
       .TextOrNull(optional("branch_id"));
   const Result<Lsn> lsn = Lsn::Parse(optional("restored_lsn").value_or("0/0"));
   rows.LsnOrNull(lsn.ok() ? *lsn : Lsn{});
-  const bool has_commit = row.contains("commit_time") && row["commit_time"].is_number();
-  if (has_commit) {
-    rows.Time({row["commit_time"].get<std::int64_t>()}).XidOrNull(row.value("commit_xid", 0U));
-  } else {
-    rows.Null().Null();
-  }
-  if (row.contains("timeline") && row["timeline"].is_number()) {
-    rows.Int4(row["timeline"].get<std::int32_t>());
+  const auto number = [&](const char* member) -> std::optional<std::int64_t> {
+    if (!row.contains(member) || !row[member].is_number()) return std::nullopt;
+    return row[member].get<std::int64_t>();
+  };
+  const std::optional<std::int64_t> time = number("commit_time"), timeline = number("timeline");
+  rows.TimeOrNull(time ? std::optional(Timestamp{*time}) : std::nullopt)
+      .XidOrNull(static_cast<Xid>(number("commit_xid").value_or(0)));
+  if (timeline) {
+    rows.Int4(static_cast<std::int32_t>(*timeline));
   } else {
     rows.Null();
   }
@@ -79,81 +83,192 @@ Result<Datum> StartAndAnswer(FunctionCallInfo fcinfo, const NewOperation& operat
   return RestoreRow(fcinfo, row);
 }
 
-// Of another branch with a server here: it is done when the call returns.
-Result<Datum> RestoreOther(FunctionCallInfo fcinfo, const Session& session,
-                           const RestoreRequest& request) {
-  const NewOperation operation =
-      OperationOf("restore_other", session, session.branches.FindId(request.target)->name, request);
+// What a call on a branch has in common, whatever it restores it from.
+RestoreRequest RequestFor(const Session& session, const Branch& target, const char* function,
+                          const std::string& argument) {
+  RestoreRequest request;
+  request.plan.self = target.id;
+  request.plan.now = SystemClock().Now();
+  if (target.id != session.identity.branch_id) request.target = target.id;
+  request.function = function;
+  request.role_name = CurrentRole();
+  request.client_addr = ClientAddress();
+  request.arguments = Quoted(argument);
+  return request;
+}
+
+// What cuts no session of ours: it is done when the call returns.
+Result<Datum> RunAndAnswer(FunctionCallInfo fcinfo, const NewOperation& operation) {
   PITR_ASSIGN_OR_RETURN(const std::string id, StartOperation(operation));
   if (!operation.wait) return RunningRow(fcinfo, id, operation);
   PITR_ASSIGN_OR_RETURN(const OperationSlot slot, WaitForOperation(id, true, false));
   ReleaseOperation(id);
   if (slot.state != OperationState::kDone) return StatusOfSlot(slot);
-  return RestoreRow(fcinfo, ResultOfSlot(slot));
+  const Json row = ResultOfSlot(slot);
+  if (row.contains("notice")) LogQuietly(NOTICE, row.value("notice", std::string()));
+  return RestoreRow(fcinfo, row);
+}
+
+// What a call comes down to.
+struct Work {
+  RestoreRequest request;
+  std::string kind = "restore";  // or undo, finalize
+  BranchId incoming;             // of these: whose directory is there
+};
+
+Result<Datum> Start(FunctionCallInfo fcinfo, const Session& session, const Work& work) {
+  const RestoreRequest& request = work.request;
+  const bool is_own = request.target.empty();
+  const std::string kind = !request.finalize ? "build" : work.kind + (is_own ? "" : "_other");
+  if (is_own) PITR_RETURN_IF_ERROR(CheckServerCanExchange());
+  NewOperation operation =
+      OperationOf(kind.c_str(), session, session.branches.FindId(request.plan.self)->name, request);
+  if (!work.incoming.empty()) operation.request["incoming_id"] = work.incoming;
+  return is_own && request.finalize ? StartAndAnswer(fcinfo, operation)
+                                    : RunAndAnswer(fcinfo, operation);
+}
+
+// The arguments are read again when others had to be waited for: names may have moved.
+Result<Datum> Run(FunctionCallInfo fcinfo, const char* function,
+                  const std::function<Result<Work>(const Session&)>& read) {
+  PITR_RETURN_IF_ERROR(CheckTopLevel(function));
+  PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
+  for (;;) {
+    PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
+    PITR_ASSIGN_OR_RETURN(const Work work, read(session));
+    PITR_ASSIGN_OR_RETURN(
+        const bool has_waited,
+        WaitForOtherServers(session, *session.branches.FindId(work.request.plan.self)));
+    if (!has_waited) return Start(fcinfo, session, work);
+  }
+}
+
+// Another one than the connected branch must have a server that can be given another directory.
+Status CheckRestorable(const Session& session, const Branch& target) {
+  if (target.id == session.identity.branch_id || HasComputeHere(target)) return Status::Ok();
+  return Status(Code::kUnsupported,
+                "branch \"" + target.name + "\" has no server here that could be restored");
 }
 
 Result<Datum> Restore(FunctionCallInfo fcinfo, RestoreShape shape) {
-  return Audited("pitr_restore_branch", DescribeArguments(fcinfo, shape), [&]() -> Result<Datum> {
-    PITR_RETURN_IF_ERROR(CheckTopLevel("pitr_restore_branch"));
-    PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
-    PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
-    PITR_ASSIGN_OR_RETURN(
-        const RestoreRequest request,
-        ReadRestoreArguments(fcinfo, shape, session, "pitr_restore_branch", true));
-    if (!request.target.empty()) {
-      const Branch& target = *session.branches.FindId(request.target);
-      // No preserved branch takes them.
-      if (!request.preserve) PITR_RETURN_IF_ERROR(session.branches.CheckNoChildren(target));
-      return RestoreOther(fcinfo, session, request);
-    }
-    PITR_RETURN_IF_ERROR(CheckServerCanExchange());
-    return StartAndAnswer(fcinfo, OperationOf("restore", session, session.self().name, request));
+  constexpr const char* kFunction = "pitr_restore_branch";
+  return Audited(kFunction, DescribeArguments(fcinfo, shape), [&] {
+    return Run(fcinfo, kFunction, [&](const Session& session) -> Result<Work> {
+      PITR_ASSIGN_OR_RETURN(RestoreRequest request,
+                            ReadRestoreArguments(fcinfo, shape, session, kFunction, true));
+      return Work{std::move(request), "restore", {}};
+    });
   });
 }
 
-// The newest undo branch of the connected branch: the line that this name showed before the line of now.
-Result<const Branch*> NewestUndo(const Session& session) {
+// The newest undo branch of a branch: the line that this name showed before the line of now.
+Result<const Branch*> NewestUndo(const Session& session, const Branch& target) {
   const Branch* newest = nullptr;
   for (const NameSpan& span : session.branches.name_spans) {
-    if (span.name != session.self().name || span.id == session.identity.branch_id || !span.until)
-      continue;
+    if (span.name != target.name || span.id == target.id || !span.until) continue;
     const Branch* branch = session.branches.FindId(span.id);
     if (branch != nullptr && branch->kind == BranchKind::kUndo && !branch->deleted_at)
       newest = branch;
   }
   if (newest == nullptr) {
-    return Status(Code::kNotFound, "branch \"" + session.self().name + "\" has no undo branch")
+    return Status(Code::kNotFound, "branch \"" + target.name + "\" has no undo branch")
         .WithHint("pitr_branches lists the branches that there are.");
   }
   return newest;
 }
 
-Result<Datum> Undo(FunctionCallInfo fcinfo) {
-  PITR_RETURN_IF_ERROR(CheckTopLevel("pitr_undo_restore"));
-  PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
-  PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
+Result<Work> ReadUndo(FunctionCallInfo fcinfo, const Session& session) {
   PITR_ASSIGN_OR_RETURN(const Branch* target, session.BranchArg(OptionalTextArg(fcinfo, 0)));
-  if (target->id != session.identity.branch_id) {
-    return Status(Code::kUnsupported,
-                  "branch \"" + target->name + "\" has no server here that could be restored");
-  }
-  PITR_RETURN_IF_ERROR(CheckServerCanExchange());
-  PITR_ASSIGN_OR_RETURN(const Branch* undo, NewestUndo(session));
-  RestoreRequest request;
-  request.plan.self = session.identity.branch_id;
+  PITR_RETURN_IF_ERROR(CheckRestorable(session, *target));
+  PITR_ASSIGN_OR_RETURN(const Branch* undo, NewestUndo(session, *target));
+  Work work;
+  RestoreRequest& request = work.request;
+  request = RequestFor(session, *target, "pitr_undo_restore", undo->name);
   request.plan.source = undo->id;
   request.force = !IsNull(fcinfo, 1) && BoolArg(fcinfo, 1);
   request.wait = IsNull(fcinfo, 2) || BoolArg(fcinfo, 2);
-  request.function = "pitr_undo_restore";
-  request.role_name = CurrentRole();
-  request.client_addr = ClientAddress();
-  request.arguments = Quoted(undo->name);
+  if (target->is_protected && !request.force) {
+    return Status(Code::kProtected, "branch \"" + target->name + "\" is protected")
+        .WithHint("Use force => true to restore it all the same.");
+  }
   // Its own directory when that is still there; otherwise it is built again from the repository, from its head.
-  const bool is_there = undo->directory && PathExists(*undo->directory);
-  NewOperation operation =
-      OperationOf(is_there ? "undo" : "restore", session, session.self().name, request);
-  operation.request["undo_id"] = undo->id;
-  return StartAndAnswer(fcinfo, operation);
+  if (undo->directory && PathExists(*undo->directory)) {
+    work.kind = "undo";
+    work.incoming = undo->id;
+  }
+  return work;
+}
+
+Result<Datum> Undo(FunctionCallInfo fcinfo) {
+  const std::string name = OptionalTextArg(fcinfo, 0).value_or("");
+  return Audited("pitr_undo_restore", name.empty() ? "" : Quoted(name), [&] {
+    return Run(fcinfo, "pitr_undo_restore",
+               [&](const Session& session) { return ReadUndo(fcinfo, session); });
+  });
+}
+
+// By its own name or id or, when there is only one, by that of the branch that it was built for.
+Result<const Branch*> FindBuilt(const Session& session, const std::string& name) {
+  PITR_ASSIGN_OR_RETURN(const Branch* named, session.BranchArg(name));
+  if (named->built) return named;
+  const std::vector<const Branch*> built = session.branches.BuiltFor(named->id);
+  if (built.size() == 1) return built.front();
+  if (built.empty()) {
+    return Status(Code::kNotReady,
+                  "nothing that was built for branch \"" + named->name + "\" waits to be finalized")
+        .WithHint("pitr_restore_branch(..., finalize => false) builds it.");
+  }
+  std::string names;
+  for (const Branch* each : built)
+    names += (names.empty() ? "\"" : ", \"") + each->name + "\"";
+  return Status(Code::kAmbiguous,
+                "more than one branch was built to take the place of \"" + named->name + "\"")
+      .WithDetail("They are " + names + ".");
+}
+
+// As the call that built it has said.
+Result<RestoreRequest> FinalizeRequest(const Session& session, const Branch& built) {
+  const Branch* target = session.branches.FindId(built.built->target);
+  if (target == nullptr || target->deleted_at) {
+    return Status(Code::kNotFound,
+                  "the branch whose place \"" + built.name + "\" shall take was deleted");
+  }
+  if (built.id == session.identity.branch_id) {
+    return Status(Code::kInUse, "branch \"" + built.name + "\" is the one you are connected to")
+        .WithHint("Connect to \"" + target->name + "\", or to another branch.");
+  }
+  PITR_RETURN_IF_ERROR(CheckRestorable(session, *target));
+  if (built.state == "creating" || built.state == "restoring" || !HasComputeHere(built)) {
+    return Status(Code::kInUse, "branch \"" + built.name + "\" is being made or exchanged");
+  }
+  RestoreRequest request = RequestFor(session, *target, "pitr_finalize_restore", built.name);
+  request.undo_name = built.built->undo_name;
+  request.preserve = built.built->preserve;
+  request.keep_passwords = built.built->keep_passwords;
+  request.force = built.built->force;
+  request.below_backup = built.built->below_backup;
+  if (target->is_protected && !request.force)
+    return Status(Code::kProtected, "branch \"" + target->name + "\" is protected");
+  if (session.branches.IsNameTaken(request.undo_name)) {
+    return Status(Code::kAlreadyExists, "branch \"" + request.undo_name + "\" exists already")
+        .WithHint("It was chosen by preserve_under_name; rename the other one.");
+  }
+  if (!request.preserve) PITR_RETURN_IF_ERROR(session.branches.CheckNoChildren(*target));
+  return request;
+}
+
+Result<Datum> Finalize(FunctionCallInfo fcinfo) {
+  if (IsNull(fcinfo, 0)) return Status(Code::kInvalidArgument, "branch must not be null");
+  const std::string name = TextArg(fcinfo, 0);
+  constexpr const char* kFunction = "pitr_finalize_restore";
+  return Audited(kFunction, Quoted(name), [&] {
+    return Run(fcinfo, kFunction, [&](const Session& session) -> Result<Work> {
+      PITR_ASSIGN_OR_RETURN(const Branch* built, FindBuilt(session, name));
+      PITR_ASSIGN_OR_RETURN(RestoreRequest request, FinalizeRequest(session, *built));
+      request.wait = IsNull(fcinfo, 1) || BoolArg(fcinfo, 1);
+      return Work{std::move(request), "finalize", built->id};
+    });
+  });
 }
 
 Result<RestoreRequest> ResetRequest(FunctionCallInfo fcinfo, const Session& session,
@@ -165,10 +280,8 @@ Result<RestoreRequest> ResetRequest(FunctionCallInfo fcinfo, const Session& sess
   if (target.is_protected)
     return Status(Code::kProtected, "branch \"" + target.name + "\" is protected");
   PITR_RETURN_IF_ERROR(session.branches.CheckNoChildren(target));
-  RestoreRequest request;
-  request.plan.self = target.id;
+  RestoreRequest request = RequestFor(session, target, "pitr_reset_branch", target.name);
   request.plan.source = "^parent";
-  request.plan.now = SystemClock().Now();
   request.preserve = !IsNull(fcinfo, 1);
   if (request.preserve) {
     request.undo_name = TextArg(fcinfo, 1);
@@ -179,42 +292,32 @@ Result<RestoreRequest> ResetRequest(FunctionCallInfo fcinfo, const Session& sess
   }
   request.wait = IsNull(fcinfo, 2) || BoolArg(fcinfo, 2);
   request.reset = true;
-  request.function = "pitr_reset_branch";
-  request.role_name = CurrentRole();
-  request.client_addr = ClientAddress();
-  request.arguments = Quoted(target.name);
   return request;
 }
 
-Result<Datum> Reset(FunctionCallInfo fcinfo, const std::string& name) {
-  PITR_RETURN_IF_ERROR(CheckTopLevel("pitr_reset_branch"));
-  PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
-  PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
-  PITR_ASSIGN_OR_RETURN(const Branch* target, session.BranchArg(name));
-  PITR_ASSIGN_OR_RETURN(RestoreRequest request, ResetRequest(fcinfo, session, *target));
-  if (target->id != session.identity.branch_id) {
-    if (!HasComputeHere(*target)) {
-      return Status(Code::kNotReady,
-                    "branch \"" + target->name + "\" has no server of its own here");
-    }
-    request.target = target->id;
-    return RestoreOther(fcinfo, session, request);
-  }
-  PITR_RETURN_IF_ERROR(CheckServerCanExchange());
-  return StartAndAnswer(fcinfo, OperationOf("restore", session, target->name, request));
-}
-
-Result<Datum> ResetCall(FunctionCallInfo fcinfo) {
+Result<Datum> Reset(FunctionCallInfo fcinfo) {
   if (IsNull(fcinfo, 0)) return Status(Code::kInvalidArgument, "branch must not be null");
   const std::string name = TextArg(fcinfo, 0);
-  return Audited("pitr_reset_branch", Quoted(name), [&] { return Reset(fcinfo, name); });
+  constexpr const char* kFunction = "pitr_reset_branch";
+  return Audited(kFunction, Quoted(name), [&] {
+    return Run(fcinfo, kFunction, [&](const Session& session) -> Result<Work> {
+      PITR_ASSIGN_OR_RETURN(const Branch* target, session.BranchArg(name));
+      PITR_ASSIGN_OR_RETURN(RestoreRequest request, ResetRequest(fcinfo, session, *target));
+      if (!request.target.empty() && !HasComputeHere(*target)) {
+        return Status(Code::kNotReady,
+                      "branch \"" + target->name + "\" has no server of its own here");
+      }
+      return Work{std::move(request), "restore", {}};
+    });
+  });
 }
 
 }  // namespace
 
 }  // namespace pitr::pg
 
-PITR_FUNCTION(pitr_reset_branch) { return pitr::pg::ResetCall(fcinfo); }
+PITR_FUNCTION(pitr_finalize_restore) { return pitr::pg::Finalize(fcinfo); }
+PITR_FUNCTION(pitr_reset_branch) { return pitr::pg::Reset(fcinfo); }
 PITR_FUNCTION(pitr_restore_branch_text) {
   return pitr::pg::Restore(fcinfo, pitr::pg::RestoreShape::kText);
 }
@@ -228,6 +331,4 @@ PITR_FUNCTION(pitr_restore_branch_source) {
   return pitr::pg::Restore(fcinfo, pitr::pg::RestoreShape::kSource);
 }
 
-PITR_FUNCTION(pitr_undo_restore) {
-  return pitr::pg::Audited("pitr_undo_restore", "", [&] { return pitr::pg::Undo(fcinfo); });
-}
+PITR_FUNCTION(pitr_undo_restore) { return pitr::pg::Undo(fcinfo); }

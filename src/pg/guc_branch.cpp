@@ -18,6 +18,7 @@ constinit char* listen_addresses = nullptr;
 constinit char* branch_settings = nullptr;
 constinit bool activity = false;
 constinit int idle_timeout = 0;
+constinit bool require_preserve_name = false;
 
 std::string Text(const char* value) { return value != nullptr ? value : ""; }
 
@@ -56,6 +57,11 @@ void DefineBranchSettings() {
                              "What servers of branches have otherwise: \"name=value; ...\".",
                              nullptr, &branch_settings, "shared_buffers=128MB; max_connections=50",
                              PGC_SIGHUP, 0, CheckBranchSettingsHook, nullptr, nullptr);
+  DefineCustomBoolVariable(
+      "pitr.require_preserve_name",
+      "A restore to a branch's own history, or of a branch with children, needs "
+      "preserve_under_name.",
+      nullptr, &require_preserve_name, false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
 }
 
 int BranchIdleTimeoutSetting() { return idle_timeout; }
@@ -63,5 +69,7 @@ int BranchIdleTimeoutSetting() { return idle_timeout; }
 BranchSettings CurrentBranchSettings() {
   return {Text(ports), Text(listen_addresses), Text(branch_settings), activity};
 }
+
+bool RequiresPreserveName() { return require_preserve_name; }
 
 }  // namespace pitr::pg

@@ -17,5 +17,6 @@ int BranchIdleTimeoutSetting();
 
 void DefineBranchSettings();  // from DefineSettings. RAISES
 BranchSettings CurrentBranchSettings();
+bool RequiresPreserveName();  // pitr.require_preserve_name
 
 }  // namespace pitr::pg

@@ -91,17 +91,37 @@ bool HasLostDirectory(const Branch& branch) {
          !PathExists(*branch.directory);
 }
 
-bool IsBuiltHere(const Branch& branch, const Identity& identity) {
-  return branch.state == "creating" && branch.builder == identity.branch_id;
+// A move that ended half way (operation_restore_other.cpp).
+std::optional<std::string> FindMoved(const Branch& branch) {
+  const Result<std::string> place = ComputesDirectory();
+  const Result<std::vector<std::string>> names =
+      place.ok() ? ListDirectory(*place) : Result<std::vector<std::string>>(place.status());
+  if (!names.ok()) return std::nullopt;
+  for (const std::string& name : *names) {
+    if (!IsBranchId(name)) continue;
+    const std::string path = JoinPath(*place, name);
+    const Result<Identity> identity = LoadIdentity(path);
+    if (identity.ok() && identity->branch_id == branch.id) return path;
+  }
+  return std::nullopt;
+}
+
+// After an exchange the builder's name is on another line, and nobody is at work under the old one.
+bool IsByThisServer(const BranchSet& branches, const Branch& branch, const Identity& identity) {
+  if (!branch.builder) return false;
+  const Branch* builder = branches.FindId(*branch.builder);
+  return *branch.builder == identity.branch_id || builder == nullptr ||
+         builder->kind == BranchKind::kUndo;
+}
+
+bool IsBuiltHere(const BranchSet& branches, const Branch& branch, const Identity& identity) {
+  return branch.state == "creating" && IsByThisServer(branches, branch, identity);
 }
 
 // A restore of another branch that ended between its stop and its start (operation_restore_other.cpp): it runs on, as what it is.
 bool IsLeftRestoring(const BranchSet& branches, const Branch& branch, const Identity& identity) {
-  if (branch.state != "restoring" || branch.deleted_at || !branch.builder) return false;
-  const Branch* builder = branches.FindId(*branch.builder);
-  // After an exchange the builder's name is on another line.
-  return *branch.builder == identity.branch_id || builder == nullptr ||
-         builder->kind == BranchKind::kUndo;
+  return branch.state == "restoring" && !branch.deleted_at &&
+         IsByThisServer(branches, branch, identity);
 }
 
 // Lines that this server was building, directories that are gone. Only of what `branches` held before it was clear that no operation
@@ -110,7 +130,7 @@ Status SweepBranches(Repository* repo, const BranchSet& branches, const Identity
   std::set<BranchId> unfinished, left_restoring;
   bool has_lost = false;
   for (const Branch& branch : branches.branches) {
-    if (IsBuiltHere(branch, identity)) unfinished.insert(branch.id);
+    if (IsBuiltHere(branches, branch, identity)) unfinished.insert(branch.id);
     if (IsLeftRestoring(branches, branch, identity)) left_restoring.insert(branch.id);
     has_lost = has_lost || HasLostDirectory(branch);
   }
@@ -124,7 +144,8 @@ Status SweepBranches(Repository* repo, const BranchSet& branches, const Identity
         branch.builder.reset();
       }
       if (!HasLostDirectory(branch)) continue;
-      branch.directory.reset();
+      branch.directory = FindMoved(branch);
+      if (branch.directory) continue;
       branch.directory_place.reset();
       branch.directory_expires_at.reset();
     }
@@ -159,7 +180,7 @@ Leftover Judge(const std::string& path, const BranchSet& branches, const Identit
   const Branch* branch = OwnerOf(branches, path);
   if (branch == nullptr || branch->deleted_at) return Leftover::kDirectory;
   if (branch->state == "creating")
-    return IsBuiltHere(*branch, identity) ? Leftover::kDirectory : Leftover::kNone;
+    return IsBuiltHere(branches, *branch, identity) ? Leftover::kDirectory : Leftover::kNone;
   const bool is_expired =
       !branch->compute && branch->directory_expires_at && *branch->directory_expires_at < now;
   return is_expired ? Leftover::kDirectory : Leftover::kNone;

@@ -21,6 +21,16 @@ std::string PreloadLibraries(const RestorePlan& plan) {
                                                : SettingValue("shared_preload_libraries");
 }
 
+// Names from a built answer, as one readable line.
+std::string NamesIn(const Json& built, const char* member) {
+  std::string text;
+  const Json* list = JsonArray(built, member);
+  if (list == nullptr) return text;
+  for (const Json& name : *list)
+    text += (text.empty() ? "\"" : ", \"") + name.get<std::string>() + "\"";
+  return text;
+}
+
 }  // namespace
 
 Result<Json> CommonJob(const OperationContext& context, const std::string& directory) {
@@ -92,6 +102,41 @@ Status PinForLoading(Repository* repo, const RestorePlan& plan, const BranchId& 
                      const std::string& directory) {
   if (!CheckDemandLoading().ok()) return Status::Ok();
   return PinSnapshot(repo, NewPin(plan.snapshot, id, directory, SystemClock().Now()));
+}
+
+Json RestoreAnswer(const OperationContext& context, const char* state, const std::string& branch,
+                   const BranchId& id, const RestorePlan& plan, TimelineId timeline,
+                   const std::string& undo_name, const BranchId& undo_id) {
+  Json row;
+  row["operation_id"] = context.id;
+  row["state"] = state;
+  row["branch"] = branch;
+  row["branch_id"] = id;
+  row["restored_lsn"] = plan.record_end.ToString();
+  row["commit_time"] = plan.last_commit ? Json(plan.last_commit->event.time.micros) : Json(nullptr);
+  row["commit_xid"] = plan.last_commit ? Json(plan.last_commit->event.xid) : Json(nullptr);
+  row["timeline"] = timeline;
+  row["undo_branch"] = undo_name.empty() ? Json(nullptr) : Json(undo_name);
+  row["undo_branch_id"] = undo_name.empty() ? Json(nullptr) : Json(undo_id);
+  return row;
+}
+
+std::string RolesNotice(const Json& built) {
+  const std::string gone = NamesIn(built, "roles_gone"),
+                    disabled = NamesIn(built, "roles_disabled");
+  std::string notice;
+  if (!gone.empty()) notice = "roles created since are gone: " + gone;
+  if (!disabled.empty()) {
+    notice +=
+        (notice.empty() ? "" : "; ") + ("roles dropped since are back without login: " + disabled);
+  }
+  return notice;
+}
+
+Result<Json> LeaveRoles(const std::string& need) {
+  Json none;
+  none[need] = nullptr;
+  return none;
 }
 
 Result<Json> AnswerRoles(const std::string& need) {

@@ -29,7 +29,16 @@ void DropLine(Repository* repo, const BranchId& id);
 Status PinForLoading(Repository* repo, const RestorePlan& plan, const BranchId& id,
                      const std::string& directory);
 
+// The row that a restore answers with; without a name nothing is preserved.
+Json RestoreAnswer(const OperationContext& context, const char* state, const std::string& branch,
+                   const BranchId& id, const RestorePlan& plan, TimelineId timeline,
+                   const std::string& undo_name, const BranchId& undo_id);
+// What became of roles, from the answer of a child; empty when there is nothing to tell.
+std::string RolesNotice(const Json& built);
+
 // The child wants to know today's roles. THROWS ErrorInFlight.
 Result<Json> AnswerRoles(const std::string& need);
+// They stay as they were at the point: those of another branch are not ours to know.
+Result<Json> LeaveRoles(const std::string& need);
 
 }  // namespace pitr::pg

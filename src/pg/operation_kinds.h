@@ -26,9 +26,13 @@ Result<Json> RunCreateBranch(const OperationContext& context);
 Result<Json> RunUndelete(const OperationContext& context);
 // A restore or reset of another branch with a server here; the answer row.
 Result<Json> RunRestoreOther(const OperationContext& context);
+// A restore with finalize => false, of any branch here: a branch that can be looked at; the answer row.
+Result<Json> RunBuildRestore(const OperationContext& context);
+// Another branch with a server here gets a directory that is there: of an undo branch, or one that was built. The answer row.
+Result<Json> RunReturnOther(const OperationContext& context);
 // These do not return when they succeed: the process ends with the exchange that it armed.
 Result<Json> RunRestore(const OperationContext& context);
-Result<Json> RunUndo(const OperationContext& context);
+Result<Json> RunUndo(const OperationContext& context);  // and what was built before
 
 // Serves the child's lines until its result: progress into the slot, notes into the log, needs answered by `answer`.
 Result<Json> RunChild(const OperationContext& context, const Json& job,

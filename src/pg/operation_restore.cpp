@@ -6,7 +6,9 @@
 #include "core/repo/records.h"
 #include "core/work/tablespaces.h"
 #include "pg/boundary.h"
+#include "pg/branch_hold.h"
 #include "pg/branch_source.h"
+#include "pg/demand.h"
 #include "pg/exchange_worker.h"
 #include "pg/guc.h"
 #include "pg/in_transaction.h"
@@ -47,33 +49,6 @@ std::string NewUndoName(const BranchSet& branches, const std::string& name,
                         [&](const std::string& taken) { return branches.IsNameTaken(taken); });
 }
 
-Json AnswerRow(const OperationContext& context, const std::string& branch, const BranchId& id,
-               const RestorePlan& plan, TimelineId timeline, const std::string& undo_name,
-               const BranchId& undo_id) {
-  Json row;
-  row["operation_id"] = context.id;
-  row["state"] = "exchanging";
-  row["branch"] = branch;
-  row["branch_id"] = id;
-  row["restored_lsn"] = plan.record_end.ToString();
-  row["commit_time"] = plan.last_commit ? Json(plan.last_commit->event.time.micros) : Json(nullptr);
-  row["commit_xid"] = plan.last_commit ? Json(plan.last_commit->event.xid) : Json(nullptr);
-  row["timeline"] = timeline;
-  row["undo_branch"] = undo_name.empty() ? Json(nullptr) : Json(undo_name);
-  row["undo_branch_id"] = undo_name.empty() ? Json(nullptr) : Json(undo_id);
-  return row;
-}
-
-// Names from a built answer, as one readable line.
-std::string Names(const Json& built, const char* member) {
-  std::string text;
-  const Json* list = JsonArray(built, member);
-  if (list == nullptr) return text;
-  for (const Json& name : *list)
-    text += (text.empty() ? "\"" : ", \"") + name.get<std::string>() + "\"";
-  return text;
-}
-
 Intent NewIntent(const OperationContext& context, const RestoreRequest& request,
                  const Branch& self) {
   Intent intent;
@@ -81,6 +56,8 @@ Intent NewIntent(const OperationContext& context, const RestoreRequest& request,
   intent.branch_name = self.name;
   intent.outgoing = self.id;
   intent.preserve = request.preserve;
+  intent.below_backup = request.below_backup;
+  intent.reset = request.reset;
   intent.role_name = request.role_name;
   intent.arguments = request.arguments;
   intent.undo_directory_seconds =
@@ -143,14 +120,10 @@ Result<Json> BuildAndExchange(const OperationContext& context, const RestoreRequ
   intent.undo_name = NewUndoName(branches, self.name, request.undo_name, intent.cut_at);
   PITR_ASSIGN_OR_RETURN(intent.live_directory, RealDataDirectory());
   intent.staged_directory = directory;
-  const std::string gone = Names(built, "roles_gone"), disabled = Names(built, "roles_disabled");
-  if (!gone.empty()) intent.notes = "roles created since are gone: " + gone;
-  if (!disabled.empty()) {
-    intent.notes += (intent.notes.empty() ? "" : "; ") +
-                    ("roles dropped since are back without login: " + disabled);
-  }
-  Json answer = AnswerRow(context, self.name, id, plan, built.value("timeline", 0U),
-                          request.preserve ? intent.undo_name : std::string(), self.id);
+  intent.notes = RolesNotice(built);
+  Json answer =
+      RestoreAnswer(context, "exchanging", self.name, id, plan, built.value("timeline", 0U),
+                    request.preserve ? intent.undo_name : std::string(), self.id);
   if (!intent.notes.empty()) answer["notice"] = intent.notes;
   PITR_RETURN_IF_ERROR(
       RecordReplay(context, plan.wal_bytes, built.value("replay_ms", std::uint64_t{0})));
@@ -175,6 +148,9 @@ Result<Json> RunRestore(const OperationContext& context) {
   // Of another branch as well, whose server is not this one.
   if (request.plan.source != "^self")
     PITR_RETURN_IF_ERROR(ShipSourceOf(context, branches, *self, request.plan.source));
+  if (self->state == "restoring")
+    return Status(Code::kInUse,
+                  "branch \"" + self->name + "\" is being restored by another server");
   PITR_ASSIGN_OR_RETURN(const RestorePlan plan, PlanAndCheck(context, request, branches));
   PITR_ASSIGN_OR_RETURN(const BranchId id, NewBranchId());
   PITR_ASSIGN_OR_RETURN(const std::string branch_directory, BranchDirectory());
@@ -192,38 +168,77 @@ Result<Json> RunRestore(const OperationContext& context) {
   return result;
 }
 
+namespace {
+
+// The directory that comes in is there already: an undo branch's, or one that was built to be looked at first.
+Result<Json> PrepareAndExchange(const OperationContext& context, const RestoreRequest& request,
+                                const BranchSet& branches, const Branch& self,
+                                const Branch& incoming) {
+  PITR_ASSIGN_OR_RETURN(Json job, CommonJob(context, *incoming.directory));
+  job["kind"] = "prepare";
+  if (incoming.built && request.keep_passwords) {
+    job["carry_roles"] = true;
+    job["library"] = PreloadName();
+  }
+  BeginCheckpoint();
+  PITR_ASSIGN_OR_RETURN(const Json built, RunChild(context, job, AnswerRoles));
+  Intent intent = NewIntent(context, request, self);
+  intent.kind = incoming.built ? "finalize" : "undo";
+  intent.incoming = incoming.id;
+  intent.cut_at = SystemClock().Now();
+  intent.undo_name = NewUndoName(branches, self.name, request.undo_name, intent.cut_at);
+  intent.notes = RolesNotice(built);
+  PITR_ASSIGN_OR_RETURN(intent.live_directory, RealDataDirectory());
+  intent.staged_directory = *incoming.directory;
+  RestorePlan plan;
+  const Result<Lsn> end = Lsn::Parse(built.value("end_lsn", std::string("0/0")));
+  if (incoming.built) {
+    plan.record_end = incoming.fork_lsn;
+  } else if (end.ok()) {
+    plan.record_end = *end;
+  }
+  Json answer = RestoreAnswer(context, "exchanging", self.name, incoming.id, plan,
+                              built.value("timeline", 0U),
+                              request.preserve ? intent.undo_name : std::string(), self.id);
+  if (incoming.built && incoming.fork_time) answer["commit_time"] = incoming.fork_time->micros;
+  if (!intent.notes.empty()) answer["notice"] = intent.notes;
+  PITR_RETURN_IF_ERROR(AuditExchange(context, request, self.name));
+  return PerformExchange(context, intent, answer);
+}
+
+// One that was looked at has a server.
+Result<Json> StopAndExchange(const OperationContext& context, const RestoreRequest& request,
+                             const BranchSet& branches, const Branch& self,
+                             const Branch& incoming) {
+  PITR_FAULT("finalize.held");
+  PITR_RETURN_IF_ERROR(StopForGood(*incoming.directory));
+  PITR_FAULT("finalize.stopped");
+  return PrepareAndExchange(context, request, branches, self, incoming);
+}
+
+}  // namespace
+
 Result<Json> RunUndo(const OperationContext& context) {
   const Json json = context.operation->Request();
   PITR_ASSIGN_OR_RETURN(const RestoreRequest request, RequestFromJson(json));
-  PITR_ASSIGN_OR_RETURN(const std::string undo_id, JsonText(json, "undo_id"));
+  PITR_ASSIGN_OR_RETURN(const std::string incoming_id, JsonText(json, "incoming_id"));
   PITR_RETURN_IF_ERROR(CheckNoExchangePending());
   PITR_RETURN_IF_ERROR(CheckServerCanExchange());
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(context.repo));
   const Branch* self = branches.FindId(context.identity->branch_id);
-  const Branch* undo = branches.FindId(undo_id);
-  if (self == nullptr || undo == nullptr || !undo->directory || !PathExists(*undo->directory)) {
-    return Status(Code::kNotFound, "the directory of the undo branch is not there any more");
+  const Branch* incoming = branches.FindId(incoming_id);
+  if (self == nullptr || incoming == nullptr || incoming->deleted_at || !incoming->directory ||
+      !PathExists(*incoming->directory)) {
+    return Status(Code::kNotFound, "the directory of the branch that comes back is not there");
   }
   PITR_RETURN_IF_ERROR(
       CheckDependants(InTransaction([] { return FindDependants(true); }), {}, request.force));
-  PITR_ASSIGN_OR_RETURN(Json job, CommonJob(context, *undo->directory));
-  job["kind"] = "prepare";
-  BeginCheckpoint();
-  PITR_ASSIGN_OR_RETURN(const Json built, RunChild(context, job, AnswerRoles));
-  Intent intent = NewIntent(context, request, *self);
-  intent.kind = "undo";
-  intent.incoming = undo->id;
-  intent.cut_at = SystemClock().Now();
-  intent.undo_name = NewUndoName(branches, self->name, request.undo_name, intent.cut_at);
-  PITR_ASSIGN_OR_RETURN(intent.live_directory, RealDataDirectory());
-  intent.staged_directory = *undo->directory;
-  RestorePlan plan;
-  Result<Lsn> end = Lsn::Parse(built.value("end_lsn", std::string("0/0")));
-  if (end.ok()) plan.record_end = *end;
-  const Json answer = AnswerRow(context, self->name, undo->id, plan, built.value("timeline", 0U),
-                                intent.undo_name, self->id);
-  PITR_RETURN_IF_ERROR(AuditExchange(context, request, self->name));
-  return PerformExchange(context, intent, answer);
+  if (!incoming->built) return PrepareAndExchange(context, request, branches, *self, *incoming);
+  PITR_RETURN_IF_ERROR(HoldBranch(context, *incoming));
+  Result<Json> result = StopAndExchange(context, request, branches, *self, *incoming);
+  // Only failures come back here.
+  LetGoOfBranch(context, *incoming);
+  return result;
 }
 
 }  // namespace pitr::pg

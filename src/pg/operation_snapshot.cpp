@@ -38,6 +38,15 @@ void Nap(long milliseconds) {
   CheckInterrupts();
 }
 
+// Pieces of a segment count as far as they go.
+bool Reaches(const WalReader::Found& found, std::uint64_t number, Lsn stop, std::uint64_t size) {
+  if (!found.from_tail) return true;
+  return std::any_of(found.pieces.begin(), found.pieces.end(), [&](const std::string& object) {
+    const auto piece = layout::ParseTailName(layout::LastPart(object), size);
+    return piece && number * size + piece->end >= stop.value;
+  });
+}
+
 // A snapshot is restorable only when the WAL from its start to its stop is in the repository: our own durable segments are
 // waited for, not the server's word about them (internals 30).
 Status WaitForWal(const OperationContext& context, TimelineId timeline, Lsn start, Lsn stop) {
@@ -52,11 +61,11 @@ Status WaitForWal(const OperationContext& context, TimelineId timeline, Lsn star
   const std::uint64_t last = (stop.value - 1) / size;
   for (std::uint64_t number = start.value / size; number <= last;) {
     Result<WalReader::Found> found = reader.FindSegment({timeline, number});
-    if (found.ok()) {
+    if (found.ok() && Reaches(*found, number, stop, size)) {
       number++;
       continue;
     }
-    if (found.status().code() != Code::kNotFound) return found.status();
+    if (!found.ok() && found.status().code() != Code::kNotFound) return found.status();
     if (context.operation->CancelRequested())
       return Status(Code::kCancelled, "the snapshot was cancelled");
     // A server that has lost its branch archives nothing: it would be waited for in vain.

@@ -23,7 +23,8 @@ struct OperationSlot {
   // kRunning on the worker writes; the caller (or, when nobody waits, the worker's end) frees the slot.
   OperationState state;
   char id[64];
-  char kind[16];         // snapshot, restore, undo, verify, branch, restore_other, complete
+  char kind
+      [16];  // snapshot, restore, build, finalize, undo, verify, branch, complete, and of another branch: restore_other, ...
   char branch[260 * 4];  // name, for messages
   char branch_id[64];
   char phase[32];

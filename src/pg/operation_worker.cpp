@@ -48,7 +48,9 @@ void OnWorkerExit(int, Datum) {
 Result<Json> RunKind(const std::string& kind, const OperationContext& context) {
   if (kind == "snapshot") return RunSnapshot(context);
   if (kind == "restore") return RunRestore(context);
-  if (kind == "undo") return RunUndo(context);
+  if (kind == "undo" || kind == "finalize") return RunUndo(context);
+  if (kind == "undo_other" || kind == "finalize_other") return RunReturnOther(context);
+  if (kind == "build") return RunBuildRestore(context);
   if (kind == "verify") return RunVerify(context);
   if (kind == "branch") return RunCreateBranch(context);
   if (kind == "undelete") return RunUndelete(context);

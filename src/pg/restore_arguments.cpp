@@ -2,6 +2,7 @@
 
 #include "pg/boundary.h"
 #include "pg/compute.h"
+#include "pg/guc_branch.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
@@ -123,16 +124,47 @@ Status ReadTarget(FunctionCallInfo fcinfo, RestoreShape shape, const Session& se
   return Status(Code::kInternal, "unknown shape of arguments");
 }
 
-Status CheckParentAfter(FunctionCallInfo fcinfo, int index) {
+Status ReadParentAfter(FunctionCallInfo fcinfo, int index, RestoreRequest* request) {
   if (index < 0 || IsNull(fcinfo, index)) return Status::Ok();
   const std::string value = TextArg(fcinfo, index);
   if (value == "parent") return Status::Ok();
-  if (value == "backup") {
-    return Status(Code::kUnsupported, "parent_after => 'backup' is not supported in this version")
-        .WithHint("The restored branch keeps its parent.");
+  if (value != "backup") {
+    return Status(Code::kInvalidArgument,
+                  "parent_after must be 'parent' or 'backup', not " + Quoted(value));
   }
-  return Status(Code::kInvalidArgument,
-                "parent_after must be 'parent' or 'backup', not " + Quoted(value));
+  if (!request->preserve) {
+    return Status(Code::kInvalidArgument,
+                  "parent_after => 'backup' and preserve => false exclude each other");
+  }
+  request->below_backup = true;
+  return Status::Ok();
+}
+
+// Neon's rule, for who wants it: what is lost from sight has a name that somebody chose.
+Status CheckNameIsGiven(const Session& session, const RestoreRequest& request) {
+  if (!request.undo_name.empty() || !request.preserve || !RequiresPreserveName())
+    return Status::Ok();
+  const BranchId& self = request.plan.self;
+  const Result<BranchId> source =
+      FindSource(session.branches, self, request.plan.bare ? "^self" : request.plan.source);
+  const bool is_of_itself = source.ok() && *source == self;
+  if (!is_of_itself && session.branches.ChildrenOf(self).empty()) return Status::Ok();
+  return Status(Code::kInvalidArgument, "preserve_under_name is required")
+      .WithDetail(is_of_itself ? "The branch is restored to its own history."
+                               : "The branch has children, which move to the preserved one.")
+      .WithHint("pitr.require_preserve_name = off gives it a name by itself.");
+}
+
+// The target and what is preserved of it.
+Status CheckTarget(const Session& session, const RestoreRequest& request) {
+  const Branch& restored = *session.branches.FindId(request.plan.self);
+  if (restored.is_protected && !request.force) {
+    return Status(Code::kProtected, "branch \"" + restored.name + "\" is protected")
+        .WithHint("Use force => true to restore it all the same.");
+  }
+  PITR_RETURN_IF_ERROR(CheckNameIsGiven(session, request));
+  // No preserved branch takes them.
+  return request.preserve ? Status::Ok() : session.branches.CheckNoChildren(restored);
 }
 
 }  // namespace
@@ -171,10 +203,8 @@ Result<RestoreRequest> ReadRestoreArguments(FunctionCallInfo fcinfo, RestoreShap
   request.role_name = CurrentRole();
   request.client_addr = ClientAddress();
   request.arguments = DescribeArguments(fcinfo, shape);
-  if (!Flag(fcinfo, places.finalize, true)) {
-    return Status(Code::kUnsupported, "finalize => false is not supported in this version");
-  }
-  PITR_RETURN_IF_ERROR(CheckParentAfter(fcinfo, places.parent_after));
+  request.finalize = Flag(fcinfo, places.finalize, true);
+  PITR_RETURN_IF_ERROR(ReadParentAfter(fcinfo, places.parent_after, &request));
   PITR_RETURN_IF_ERROR(ReadTarget(fcinfo, shape, session, &request));
   if (const std::optional<std::string> name = OptionalTextArg(fcinfo, places.undo_name)) {
     PITR_RETURN_IF_ERROR(CheckName(*name, "branch"));
@@ -183,11 +213,7 @@ Result<RestoreRequest> ReadRestoreArguments(FunctionCallInfo fcinfo, RestoreShap
     }
     request.undo_name = *name;
   }
-  const Branch& restored = *session.branches.FindId(request.plan.self);
-  if (restored.is_protected && !request.force) {
-    return Status(Code::kProtected, "branch \"" + restored.name + "\" is protected")
-        .WithHint("Use force => true to restore it all the same.");
-  }
+  PITR_RETURN_IF_ERROR(CheckTarget(session, request));
   return request;
 }
 

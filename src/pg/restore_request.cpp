@@ -20,6 +20,8 @@ Json RequestToJson(const RestoreRequest& request) {
   json["preserve"] = request.preserve;
   json["keep_passwords"] = request.keep_passwords;
   json["force"] = request.force;
+  json["below_backup"] = request.below_backup;
+  json["finalize"] = request.finalize;
   json["target"] = request.target;
   json["reset"] = request.reset;
   json["function"] = request.function;
@@ -48,6 +50,8 @@ Result<RestoreRequest> RequestFromJson(const Json& json) {
   PITR_ASSIGN_OR_RETURN(request.preserve, JsonBool(json, "preserve"));
   PITR_ASSIGN_OR_RETURN(request.keep_passwords, JsonBool(json, "keep_passwords"));
   PITR_ASSIGN_OR_RETURN(request.force, JsonBool(json, "force"));
+  PITR_ASSIGN_OR_RETURN(request.below_backup, JsonBool(json, "below_backup"));
+  PITR_ASSIGN_OR_RETURN(request.finalize, JsonBool(json, "finalize"));
   PITR_ASSIGN_OR_RETURN(request.target, JsonText(json, "target"));
   PITR_ASSIGN_OR_RETURN(request.reset, JsonBool(json, "reset"));
   PITR_ASSIGN_OR_RETURN(request.function, JsonText(json, "function"));

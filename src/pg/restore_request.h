@@ -12,6 +12,8 @@ struct RestoreRequest {
   PlanRequest plan;
   std::string undo_name;  // empty: the automatic one
   bool preserve = true, keep_passwords = true, force = false;
+  bool below_backup = false;  // parent_after => 'backup'
+  bool finalize = true;
   bool wait = true;
   BranchId target;     // another branch than the connected one; empty: that
   bool reset = false;  // its time to live begins anew

@@ -2,9 +2,6 @@
 // targets is changed: whatever ends a build, removing those is all there is to undo.
 #include "tool/build.h"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -68,21 +65,6 @@ ControlSettings Maximum(const ControlSettings& a, const ControlSettings& b) {
   most.wal_log_hints = a.wal_log_hints || b.wal_log_hints;
   most.track_commit_timestamp = a.track_commit_timestamp || b.track_commit_timestamp;
   return most;
-}
-
-// Names that the bootstrap superuser may have had then: today's, the one of initdb by default, the distribution's.
-std::vector<std::string> SuperuserCandidates(const std::string& today) {
-  std::vector<std::string> names;
-  const auto add = [&names](const std::string& name) {
-    if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) {
-      names.push_back(name);
-    }
-  };
-  add(today);
-  const struct passwd* entry = ::getpwuid(::geteuid());
-  add(entry == nullptr ? "" : entry->pw_name);
-  add("postgres");
-  return names;
 }
 
 // Where the packs are: folders that hold them as they are, and what fetch workers open. None when the nearest one needs fetch workers and

@@ -1,6 +1,7 @@
 // From JSON to a build and back.
 #include "tool/build_job.h"
 
+#include "tool/branch_settings.h"
 #include "tool/job.h"
 #include "tool/job_fields.h"
 #include "tool/schema_copy.h"
@@ -76,33 +77,6 @@ Status ParseMeans(const Json& job, BuildRequest* request) {
   PITR_ASSIGN_OR_RETURN(request->branch, JsonText(job, "branch"));
   request->has_own_tablespaces = true;
   return Status::Ok();
-}
-
-Status AppendPairs(const Json& object, std::string_view member, std::vector<Setting>* settings) {
-  const Json* list = JsonArray(object, member);
-  for (const Json& each : list != nullptr ? *list : Json::array()) {
-    if (!each.is_array() || each.size() != 2 || !each[0].is_string() || !each[1].is_string()) {
-      return Status(Code::kCorrupt,
-                    "member \"" + std::string(member) + "\" holds more than pairs of texts");
-    }
-    settings->emplace_back(each[0].get<std::string>(), each[1].get<std::string>());
-  }
-  return Status::Ok();
-}
-
-// In the order in which they win: what comes later is stronger.
-Result<std::optional<std::vector<Setting>>> ParseBranchSettings(const Json& job) {
-  const Json* json = JsonObject(job, "branch_settings");
-  if (json == nullptr) {
-    return std::optional<std::vector<Setting>>();
-  }
-  std::vector<Setting> settings;
-  PITR_RETURN_IF_ERROR(AppendPairs(*json, "base", &settings));
-  PITR_ASSIGN_OR_RETURN(const auto text, JsonOptionalText(*json, "text"));
-  PITR_ASSIGN_OR_RETURN(const std::vector<Setting> common, ParseSettings(text.value_or("")));
-  settings.insert(settings.end(), common.begin(), common.end());
-  PITR_RETURN_IF_ERROR(AppendPairs(*json, "own", &settings));
-  return std::optional(std::move(settings));
 }
 
 // Speaks to the worker on behalf of the build.

@@ -4,7 +4,10 @@
 
 #include <libpq-fe.h>
 #include <poll.h>
+#include <pwd.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -249,6 +252,20 @@ Result<std::string> Connection::Literal(const std::string& text) const {
   std::string literal(quoted);
   PQfreemem(quoted);
   return literal;
+}
+
+std::vector<std::string> SuperuserCandidates(const std::string& today) {
+  std::vector<std::string> names;
+  const auto add = [&names](const std::string& name) {
+    if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) {
+      names.push_back(name);
+    }
+  };
+  add(today);
+  const struct passwd* entry = ::getpwuid(::geteuid());
+  add(entry == nullptr ? "" : entry->pw_name);
+  add("postgres");
+  return names;
 }
 
 }  // namespace pitr::tool

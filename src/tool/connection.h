@@ -28,6 +28,9 @@ struct SqlError {
   int position = 0;  // of the character in the command, from 1; 0: not known
 };
 
+// Names that the bootstrap superuser may have had then: today's, the one of initdb by default, the distribution's.
+std::vector<std::string> SuperuserCandidates(const std::string& today);
+
 using Row = std::vector<std::optional<std::string>>;
 
 class Connection {

@@ -71,8 +71,7 @@ Status TakeOverLiveFiles(const LiveServer& live, const std::string& directory) {
   return CopyLiveFiles(options).Prefix("configuration of the running server");
 }
 
-Status TryLiveSettings(const LiveServer& live, const TrialRequest& request,
-                       const CancelToken& cancel) {
+std::vector<Setting> TrialSettings(const LiveServer& live, const TrialRequest& request) {
   LiveSettings settings;
   settings.directory = request.directory;
   settings.config_file =
@@ -83,10 +82,15 @@ Status TryLiveSettings(const LiveServer& live, const TrialRequest& request,
   settings.port = request.port;
   settings.keep_fsync = request.keep_fsync;
   settings.options = live.options;
+  return LiveTrialSettings(settings);
+}
+
+Status TryLiveSettings(const LiveServer& live, const TrialRequest& request,
+                       const CancelToken& cancel) {
   StagingOptions options;
   options.directory = request.directory;
   options.bin_directory = request.bin_directory;
-  options.arguments = AsArguments(LiveTrialSettings(settings));
+  options.arguments = AsArguments(TrialSettings(live, request));
   options.environment = {{"PITR_STAGING", "1"}};
   options.log_file = JoinPath(JoinPath(request.directory, "pitr"), "staging.log");
   constexpr std::string_view kWhat = "trial start with the live server's settings";

@@ -8,6 +8,7 @@
 #include "core/base/cancel.h"
 #include "core/base/json.h"
 #include "core/base/result.h"
+#include "tool/staging_config.h"
 
 namespace pitr::tool {
 
@@ -31,6 +32,8 @@ struct TrialRequest {
   bool keep_fsync = false;  // the directory is the only copy of what it holds
 };
 
+// What a server has that is started like the live one on the directory, on a private socket.
+std::vector<Setting> TrialSettings(const LiveServer& live, const TrialRequest& request);
 Status TakeOverLiveFiles(const LiveServer& live, const std::string& directory);
 // Starts with the live server's settings, waits until it is ready, stops it cleanly; pg_control then says "shut down". Leaves no
 // socket and no postmaster.opts. Not fsynced.

@@ -12,6 +12,7 @@
 #include "core/base/process.h"
 #include "core/work/idle_server.h"
 #include "core/work/living_server.h"
+#include "tool/branch_settings.h"
 #include "tool/inherited_lock.h"
 #include "tool/job.h"
 #include "tool/signals.h"
@@ -49,6 +50,10 @@ Result<StartRequest> ParseStartJob(const Json& job) {
     }
     request.arguments.insert(request.arguments.end(), {"-c", setting.get<std::string>()});
   }
+  // Before those, which win.
+  PITR_ASSIGN_OR_RETURN(const auto own, ParseBranchSettings(job));
+  const std::vector<std::string> first = AsArguments(own.value_or(std::vector<Setting>()));
+  request.arguments.insert(request.arguments.begin(), first.begin(), first.end());
   return request;
 }
 

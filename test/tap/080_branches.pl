@@ -83,7 +83,7 @@ refused("pitr_create_branch('dev', 'past')", '42710', qr/"dev" exists already/);
 refused("pitr_create_branch('')", '42602', qr/empty/);
 refused("pitr_create_branch('^x')", '42602', qr/begins with/);
 refused("pitr_create_branch(repeat('x', 257))", '42622', qr/257/);
-like(refused("pitr_create_branch('x', 'nobody')", '42704', qr/"nobody" not found/)->{err}, qr/"dev", "main"/, 'existing ones are listed');
+like(refused("pitr_create_branch('x', 'nobody')", '42704', qr/Branch nobody not found/)->{err}, qr/"dev", "main"/, 'existing ones are listed');
 refused("pitr_create_branch('x', 'main\@yesterday')", '22P02', qr/Invalid source branch format - main\@yesterday/);
 refused("pitr_create_branch('x', 'main\@2999-01-01T00:00:00Z')", '22023', qr/Timestamp can not be in future/);
 refused("pitr_create_branch('x', 'main\@2001-01-01T00:00:00Z')", 'PI003', qr/./);

@@ -62,6 +62,8 @@ inline constexpr std::string_view kFaultPoints[] = {
     "exchange.before_intent",
     "exchange.before_rename",
     "exchange.confirmed",
+    "finalize.held",
+    "finalize.stopped",
     "finish.after_names",
     "finish.after_rename",
     "finish.after_rest",
@@ -104,6 +106,8 @@ inline constexpr std::string_view kFaultPoints[] = {
     "tablespace.before_create",
     "undelete.before_publish",
     "undelete.reserved",
+    "undo_other.before_move",
+    "undo_other.moved",
 };
 // clang-format on
 

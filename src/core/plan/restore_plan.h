@@ -54,6 +54,10 @@ struct PlanRequest {
   Timestamp now;
 };
 
+// The branch that `source` names, seen from `self`: ^self, ^parent, a name or an id. kNoParent, kNotFound.
+Result<BranchId> FindSource(const BranchSet& branches, const BranchId& self,
+                            const std::string& source);
+
 // Errors: kOutsideWindow (an LSN behind the end of what is held; limits in the detail), kGap (the hole and the nearest points
 // on both sides), kNoSnapshot (a point before the oldest snapshot, or no snapshot at all; oldest reachable point in the
 // detail), kAmbiguous, kNotFound (branch, snapshot, restore point, xid), kNoParent, kInvalidArgument (future), kForeign (another root line),

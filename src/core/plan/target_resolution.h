@@ -40,9 +40,6 @@ struct ResolvedTarget {
   int out_of_order = 0;
 };
 
-// The branch that `source` names, seen from `self`.
-Result<BranchId> FindSource(const BranchSet& branches, const BranchId& self,
-                            const std::string& source);
 // `line_out` gets the line as soon as it is known, also when the rest fails.
 Result<ResolvedTarget> ResolveTarget(PlanningView* view, const PlanRequest& request,
                                      const LineHistory** line_out);

@@ -63,7 +63,7 @@ Result<const Branch*> BranchSet::Find(std::string_view name_or_id) const {
   if (names.size() > kShown) {
     detail.append(" and ").append(std::to_string(names.size() - kShown)).append(" more");
   }
-  return Status(Code::kNotFound, "branch \"" + std::string(name_or_id) + "\" not found")
+  return Status(Code::kNotFound, "Branch " + std::string(name_or_id) + " not found")
       .WithDetail(detail + ".");
 }
 
@@ -102,6 +102,16 @@ std::vector<const Branch*> BranchSet::ChildrenOf(const BranchId& id) const {
     }
   }
   return children;
+}
+
+std::vector<const Branch*> BranchSet::BuiltFor(const BranchId& id) const {
+  std::vector<const Branch*> built;
+  for (const Branch& branch : branches) {
+    if (branch.built && branch.built->target == id && IsLive(branch)) {
+      built.push_back(&branch);
+    }
+  }
+  return built;
 }
 
 Status BranchSet::CheckNoChildren(const Branch& branch) const {
@@ -206,7 +216,7 @@ void BranchSet::GiveUp(const BranchId& id, Timestamp now) {
 }
 
 void BranchSet::HandOver(const BranchId& outgoing, const BranchId& incoming,
-                         const std::string& undo_name, Timestamp now) {
+                         const std::string& undo_name, Timestamp now, bool below_backup) {
   Branch* before = FindId(outgoing);
   Branch* after = FindId(incoming);
   const std::string name = before->name;
@@ -218,10 +228,23 @@ void BranchSet::HandOver(const BranchId& outgoing, const BranchId& incoming,
   // The port and the files belong to the server, which goes on.
   after->compute = std::exchange(before->compute, std::nullopt);
   after->created_with = std::exchange(before->created_with, std::string());
+  after->built = std::exchange(before->built, std::nullopt);
   after->expires_at = std::exchange(before->expires_at, std::nullopt);
   after->ttl_seconds = std::exchange(before->ttl_seconds, std::nullopt);
   after->builder.reset();
   after->deleted_at.reset();
+  // An undo branch that was its parent comes back: nobody is its own grandchild.
+  if (before->parent == incoming) {
+    before->parent = after->parent;
+  }
+  if (below_backup && before->kind == BranchKind::kChild) {
+    after->parent = outgoing;
+  }
+  for (Branch& branch : branches) {
+    if (branch.built && branch.built->target == outgoing) {
+      branch.built->target = incoming;
+    }
+  }
   after->last_reset_at = after->updated_at = now;
   before->kind = BranchKind::kUndo;
   before->is_default = before->is_protected = false;

@@ -35,6 +35,15 @@ struct BranchUndelete {
   friend bool operator==(const BranchUndelete&, const BranchUndelete&) = default;
 };
 
+// What becomes of a directory that a restore with finalize => false has built, once it is finalized.
+struct BuiltRestore {
+  BranchId target;        // the branch whose place it takes
+  std::string undo_name;  // empty: the automatic one
+  bool preserve = true, keep_passwords = true, force = false;
+  bool below_backup = false;  // parent_after => 'backup'
+  friend bool operator==(const BuiltRestore&, const BuiltRestore&) = default;
+};
+
 struct Branch {
   BranchId id;
   std::string name;
@@ -62,6 +71,7 @@ struct Branch {
   std::optional<BranchCompute> compute;
   // A script changed its data before anybody could connect: its history begins behind that, it has no ancestor.
   bool is_masked = false;
+  std::optional<BuiltRestore> built;  // it is looked at, and waits to be finalized
   std::string created_by;
   std::string created_with;  // arguments of pitr_create_branch: the same call again succeeds
 };
@@ -92,6 +102,8 @@ struct BranchSet {
   Result<const Branch*> FindDeleted(std::string_view name_or_id, Timestamp now) const;
   bool IsNameTaken(std::string_view name) const;
   std::vector<const Branch*> ChildrenOf(const BranchId& id) const;  // by parent, not deleted
+  // Directories that wait to take its place, not deleted.
+  std::vector<const Branch*> BuiltFor(const BranchId& id) const;
   // kDependents that lists them.
   Status CheckNoChildren(const Branch& branch) const;
   // id, its ancestor, the ancestor's ancestor, … ; kCorrupt on a cycle or a missing one.
@@ -108,9 +120,9 @@ struct BranchSet {
   // state, or not there.
   void GiveUp(const BranchId& id, Timestamp now);
   // After a restore: `incoming` is now what `outgoing` was, name, kind, flags, time to live and server, and `outgoing` becomes an undo branch called
-  // `undo_name`. States and directories are the caller's. REQUIRES: both are there.
+  // `undo_name`. `below_backup`: that is the parent from here on, unless it is a root. States and directories are the caller's. REQUIRES: both are there.
   void HandOver(const BranchId& outgoing, const BranchId& incoming, const std::string& undo_name,
-                Timestamp now);
+                Timestamp now, bool below_backup = false);
 };
 
 // Document kind "branches"; format: doc/repository-format.md. kCorrupt names the branch and the member; kUnsupported

@@ -45,6 +45,19 @@ Json EncodeCompute(const BranchCompute& compute) {
   return json;
 }
 
+Json EncodeBuilt(const BuiltRestore& built) {
+  Json json;
+  json["target"] = built.target;
+  if (!built.undo_name.empty()) {
+    json["undo_name"] = built.undo_name;
+  }
+  json["preserve"] = built.preserve;
+  json["keep_passwords"] = built.keep_passwords;
+  json["force"] = built.force;
+  json["below_backup"] = built.below_backup;
+  return json;
+}
+
 Json EncodeBranch(const Branch& branch) {
   Json json;
   json["id"] = branch.id;
@@ -98,6 +111,9 @@ Json EncodeBranch(const Branch& branch) {
   }
   if (branch.compute.has_value()) {
     json["compute"] = EncodeCompute(*branch.compute);
+  }
+  if (branch.built.has_value()) {
+    json["built"] = EncodeBuilt(*branch.built);
   }
   json["created_by"] = branch.created_by;
   if (!branch.created_with.empty()) {
@@ -243,6 +259,26 @@ Status DecodeUndelete(const Json& json, Branch* branch) {
   return Status::Ok();
 }
 
+Status DecodeBuilt(const Json& json, Branch* branch) {
+  if (!json.contains("built")) {
+    return Status::Ok();
+  }
+  const Json* object = JsonObject(json, "built");
+  if (object == nullptr) {
+    return Status(Code::kCorrupt, "member \"built\" is no object");
+  }
+  BuiltRestore& built = branch->built.emplace();
+  PITR_ASSIGN_OR_RETURN(built.target, RequiredId(*object, "target"));
+  PITR_ASSIGN_OR_RETURN(const std::optional<std::string> undo_name,
+                        JsonOptionalText(*object, "undo_name"));
+  built.undo_name = undo_name.value_or("");
+  PITR_ASSIGN_OR_RETURN(built.preserve, JsonBool(*object, "preserve"));
+  PITR_ASSIGN_OR_RETURN(built.keep_passwords, JsonBool(*object, "keep_passwords"));
+  PITR_ASSIGN_OR_RETURN(built.force, JsonBool(*object, "force"));
+  PITR_ASSIGN_OR_RETURN(built.below_backup, JsonBool(*object, "below_backup"));
+  return Status::Ok();
+}
+
 Result<Branch> DecodeBranch(const Json& json) {
   Branch branch;
   PITR_ASSIGN_OR_RETURN(branch.id, RequiredId(json, "id"));
@@ -261,6 +297,7 @@ Result<Branch> DecodeBranch(const Json& json) {
   if (json.contains("masked")) {
     PITR_ASSIGN_OR_RETURN(branch.is_masked, JsonBool(json, "masked"));
   }
+  PITR_RETURN_IF_ERROR(DecodeBuilt(json, &branch));
   PITR_ASSIGN_OR_RETURN(branch.created_by, JsonText(json, "created_by"));
   PITR_ASSIGN_OR_RETURN(const auto created_with, JsonOptionalText(json, "created_with"));
   branch.created_with = created_with.value_or("");

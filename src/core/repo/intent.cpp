@@ -38,6 +38,13 @@ Result<Intent> ParseIntent(std::string_view text) {
     PITR_ASSIGN_OR_RETURN(*field, JsonText(json, member));
   }
   PITR_ASSIGN_OR_RETURN(intent.preserve, JsonBool(json, "preserve"));
+  const std::pair<const char*, bool*> since_0_4[] = {{"below_backup", &intent.below_backup},
+                                                     {"reset", &intent.reset}};
+  for (const auto& [member, field] : since_0_4) {
+    if (json.contains(member)) {
+      PITR_ASSIGN_OR_RETURN(*field, JsonBool(json, member));
+    }
+  }
   PITR_ASSIGN_OR_RETURN(intent.cut_at.micros, JsonInt(json, "cut_at"));
   PITR_ASSIGN_OR_RETURN(intent.undo_directory_seconds, JsonInt(json, "undo_directory_seconds"));
   return intent;
@@ -61,6 +68,8 @@ std::string IntentText(const Intent& intent) {
   json["incoming"] = intent.incoming;
   json["undo_name"] = intent.undo_name;
   json["preserve"] = intent.preserve;
+  json["below_backup"] = intent.below_backup;
+  json["reset"] = intent.reset;
   json["live_directory"] = intent.live_directory;
   json["staged_directory"] = intent.staged_directory;
   json["role_name"] = intent.role_name;

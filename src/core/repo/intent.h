@@ -15,13 +15,15 @@ namespace pitr {
 struct Intent {
   std::string nonce;  // 32 hex digits; the postmaster's callback looks for exactly this text
   std::string state = "armed";   // armed -> confirmed
-  std::string kind = "restore";  // restore, undo
+  std::string kind = "restore";  // restore, undo, finalize
   OperationId operation;
   std::string branch_name;  // the name that moves
   BranchId outgoing,
       incoming;           // lines; identity.json of the live and of the staged directory when armed
   std::string undo_name;  // what `outgoing` is called afterwards
   bool preserve = true;   // false: outgoing and its directory go
+  bool below_backup = false;         // outgoing becomes the parent of incoming
+  bool reset = false;                // the time to live begins anew
   std::string live_directory;        // real path of the data directory
   std::string staged_directory;      // real path of the other one
   std::string role_name, arguments;  // for the audit row

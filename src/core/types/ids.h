@@ -38,17 +38,27 @@ Status CheckName(std::string_view name, std::string_view what);
 // characters; `taken(name)` decides whether "_2", "_3", … must be added.
 template <typename Taken>
 std::string UndoBranchName(std::string_view branch, std::string_view head_time, Taken taken);
+// The same with other words than "_old_" between the two.
+template <typename Taken>
+std::string DerivedBranchName(std::string_view branch, std::string_view what, std::string_view time,
+                              Taken taken);
 std::string CutCodePoints(std::string_view text, std::size_t count);
 
 template <typename Taken>
-std::string UndoBranchName(std::string_view branch, std::string_view head_time, Taken taken) {
-  const std::string tail = "_old_" + std::string(head_time);
+std::string DerivedBranchName(std::string_view branch, std::string_view what, std::string_view time,
+                              Taken taken) {
+  const std::string tail = std::string(what) + std::string(time);
   std::string name = CutCodePoints(branch, 256 - tail.size()) + tail;
   for (int n = 2; taken(name); n++) {
     const std::string numbered = tail + "_" + std::to_string(n);
     name = CutCodePoints(branch, 256 - numbered.size()) + numbered;
   }
   return name;
+}
+
+template <typename Taken>
+std::string UndoBranchName(std::string_view branch, std::string_view head_time, Taken taken) {
+  return DerivedBranchName(branch, "_old_", head_time, taken);
 }
 
 }  // namespace pitr

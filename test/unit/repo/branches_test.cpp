@@ -78,7 +78,7 @@ TEST(BranchSet, ADeletedBranchIsFoundByIdOnly) {
 TEST(BranchSet, NotFoundNamesTheExistingOnes) {
   const Status status = Family().Find("nope").status();
   EXPECT_EQ(status.code(), Code::kNotFound);
-  EXPECT_EQ(status.message(), "branch \"nope\" not found");
+  EXPECT_EQ(status.message(), "Branch nope not found");
   EXPECT_EQ(status.detail(), "Existing branches: \"dev\", \"main\", \"other\", \"test\".");
   EXPECT_EQ(BranchSet().Find("nope").status().detail(), "There are no branches.");
   BranchSet many;
@@ -213,6 +213,7 @@ BranchSet EveryMember() {
   plain.compute = {6001, "", "", ""};
   plain.undelete = {At(1767312006), "plain before", "stopped"};
   plain.is_masked = true;
+  plain.built = {IdOf(4), "dev before", true, false, true, true};
   set.Add(plain);
   return set;
 }
@@ -300,6 +301,39 @@ TEST(BranchSet, MaskedIsWhatBeginsWithAMaskedLine) {
   EXPECT_FALSE(set.MaskedOrigin(IdOf(9)));
 }
 
+TEST(BranchSet, AfterARestoreTheBackupIsTheParentWhenThatWasWanted) {
+  BranchSet set = Family();
+  Branch line = Child(6, IdOf(6), 2, Lsn{0x3500000}, 400);
+  line.parent = IdOf(1);
+  set.Add(line);
+  set.HandOver(IdOf(2), IdOf(6), "dev_old", At(500), true);
+  EXPECT_EQ(set.FindId(IdOf(6))->parent, IdOf(2));
+  EXPECT_EQ(set.FindId(IdOf(2))->parent, IdOf(1));
+  // Undone: the backup is the branch again, of the parent that it had, and what it gave way to is beside it.
+  set.HandOver(IdOf(6), IdOf(2), "dev_old_2", At(600));
+  EXPECT_EQ(set.FindName("dev")->id, IdOf(2));
+  EXPECT_EQ(set.FindId(IdOf(2))->parent, IdOf(1));
+  EXPECT_EQ(set.FindId(IdOf(6))->parent, IdOf(1));
+  Branch root = Make(7, IdOf(7), 700);
+  set.Add(root);
+  set.HandOver(IdOf(1), IdOf(7), "main_old", At(800), true);
+  EXPECT_EQ(set.FindId(IdOf(7))->parent, std::nullopt) << "a root stays one";
+}
+
+TEST(BranchSet, WhatIsBuiltForABranchFollowsItsName) {
+  BranchSet set = Family();
+  Branch built = Child(6, "dev_at_x", 2, Lsn{0x3500000}, 400);
+  built.built.emplace().target = IdOf(2);
+  set.Add(built);
+  Branch line = Child(7, IdOf(7), 2, Lsn{0x3500000}, 450);
+  set.Add(line);
+  set.HandOver(IdOf(2), IdOf(7), "dev_old", At(500));
+  EXPECT_EQ(NamesOf(set.BuiltFor(IdOf(7))), Names{"dev_at_x"});
+  EXPECT_TRUE(set.BuiltFor(IdOf(2)).empty());
+  set.HandOver(IdOf(7), IdOf(6), "dev_old_2", At(600));
+  EXPECT_FALSE(set.FindName("dev")->built.has_value()) << "it is the branch now";
+}
+
 TEST(BranchesJson, EveryMemberComesBack) {
   const BranchSet set = EveryMember();
   Result<BranchSet> again = DecodeBranches(EncodeBranches(set));
@@ -337,6 +371,8 @@ TEST(BranchesJson, EveryMemberComesBack) {
   EXPECT_EQ(again->branches[4].compute, set.branches[4].compute);
   EXPECT_EQ(again->branches[4].undelete, set.branches[4].undelete);
   EXPECT_TRUE(again->branches[4].is_masked && !again->branches[3].is_masked);
+  EXPECT_EQ(again->branches[3].built, std::nullopt);
+  EXPECT_EQ(again->branches[4].built, set.branches[4].built);
   EXPECT_EQ(again->name_spans.size(), 5U);
   EXPECT_EQ(EncodeBranches(*again), EncodeBranches(set));
 }

@@ -19,6 +19,7 @@ Intent Example() {
   intent.incoming = "br-c-d-2";
   intent.undo_name = "main_old";
   intent.preserve = false;
+  intent.below_backup = intent.reset = true;
   intent.live_directory = "/d";
   intent.staged_directory = "/d.pitr/br-c-d-2";
   intent.cut_at = {1234567};
@@ -34,6 +35,7 @@ TEST(IntentTest, ReadsWhatWasWritten) {
   EXPECT_EQ(IntentText(*intent), IntentText(Example()));
   EXPECT_EQ(intent->branch_name, Example().branch_name);
   EXPECT_FALSE(intent->preserve);
+  EXPECT_TRUE(intent->below_backup && intent->reset);
 }
 
 TEST(IntentTest, TextHoldsNonceAndStateAsThePostmasterLooksForThem) {
