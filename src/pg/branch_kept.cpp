@@ -4,6 +4,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/work/live_files.h"
 #include "pg/branch_source.h"
 #include "pg/log.h"

@@ -1,4 +1,5 @@
 #include "pg/branch_request.h"
+#include "core/base/json.h"
 
 namespace pitr::pg {
 

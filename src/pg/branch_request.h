@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/base/clock.h"
-#include "core/base/json.h"
+#include "core/base/json_fwd.h"
 #include "pg/restore_request.h"
 
 namespace pitr::pg {

@@ -1,6 +1,7 @@
 #include "pg/branch_rows.h"
 
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/demand/folder.h"
 #include "core/plan/restore_plan.h"
 #include "core/repo/catalogue.h"

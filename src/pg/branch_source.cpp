@@ -1,6 +1,7 @@
 #include "pg/branch_source.h"
 
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/repo/identity.h"
 #include "core/work/idle_server.h"
 #include "core/work/live_files.h"

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/base/json.h"
+#include "core/base/json_fwd.h"
 #include "core/repo/branches.h"
 #include "pg/operation_kinds.h"
 

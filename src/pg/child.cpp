@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "core/base/json.h"
 #include "core/base/status.h"
 #include "pg/boundary.h"
 #include "pg/server_facts.h"

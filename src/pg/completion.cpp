@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/base/backoff.h"
+#include "core/base/json.h"
 #include "core/demand/filler.h"
 #include "core/repo/branches.h"
 #include "pg/boundary.h"

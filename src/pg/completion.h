@@ -2,7 +2,7 @@
 // whenever something is missing. It needs packs, not the catalogue, and runs on while the catalogue is away.
 #pragma once
 
-#include "core/base/json.h"
+#include "core/base/json_fwd.h"
 #include "core/repo/identity.h"
 #include "core/repo/repository.h"
 #include "pg/operation.h"

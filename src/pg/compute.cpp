@@ -7,6 +7,7 @@
 
 #include "core/base/ascii.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/base/process.h"
 #include "core/repo/identity.h"
 #include "core/work/idle_server.h"

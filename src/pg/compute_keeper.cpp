@@ -5,6 +5,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/work/idle_server.h"
 #include "core/work/living_server.h"
 #include "pg/branch_room.h"

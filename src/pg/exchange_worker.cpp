@@ -10,6 +10,7 @@
 #include "core/base/fault.h"
 #include "core/base/file.h"
 #include "core/base/hash.h"
+#include "core/base/json.h"
 #include "core/base/process.h"
 #include "pg/boundary.h"
 #include "pg/error_map.h"

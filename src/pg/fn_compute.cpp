@@ -4,6 +4,8 @@
 #include "core/base/bytes.h"
 #include "core/base/file.h"
 #include "core/base/hash.h"
+#include "core/base/json.h"
+#include "core/work/living_server.h"
 #include "core/work/sql_script.h"
 #include "pg/boundary.h"
 #include "pg/branch_expiry.h"

@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "pg/boundary.h"
 #include "pg/branch_hold.h"
 #include "pg/compute.h"

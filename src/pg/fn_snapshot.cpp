@@ -1,4 +1,5 @@
 // pitr_create_snapshot, pitr_delete_snapshot, pitr_keep_snapshot, pitr_verify.
+#include "core/base/json.h"
 #include "core/demand/folder.h"
 #include "core/plan/line_history.h"
 #include "core/plan/restore_plan.h"

@@ -4,6 +4,7 @@
 
 #include "core/base/cancel.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/repo/manifest.h"
 #include "pg/boundary.h"
 #include "pg/branch_rows.h"

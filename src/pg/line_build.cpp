@@ -1,6 +1,7 @@
 #include "pg/line_build.h"
 
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/repo/pins.h"
 #include "pg/demand.h"
 #include "pg/fetch_worker.h"

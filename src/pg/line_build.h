@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "core/base/json.h"
+#include "core/base/json_fwd.h"
 #include "core/plan/restore_plan.h"
 #include "core/repo/branches.h"
 #include "core/repo/identity.h"

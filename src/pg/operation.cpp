@@ -1,4 +1,5 @@
 #include "pg/operation.h"
+#include "core/base/json.h"
 
 #include <cstring>
 

@@ -6,6 +6,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/plan/restore_plan.h"
 #include "core/repo/manifest.h"
 #include "core/repo/records.h"

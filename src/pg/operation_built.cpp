@@ -3,6 +3,7 @@
 // operation_restore_other.cpp) or somebody deletes it.
 #include "core/base/fault.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/plan/prepared.h"
 #include "core/repo/records.h"
 #include "pg/branch_build.h"

@@ -1,6 +1,7 @@
 // The restore and undo operations up to the point where the replacement directory is ready to be exchanged in.
 #include "core/base/fault.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/plan/prepared.h"
 #include "core/repo/branches.h"
 #include "core/repo/records.h"

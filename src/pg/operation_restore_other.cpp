@@ -7,6 +7,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/repo/intent.h"
 #include "core/repo/records.h"
 #include "core/work/tablespaces.h"

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/repo/catalogue.h"
 #include "core/repo/layout.h"
 #include "core/repo/manifest.h"

@@ -3,6 +3,7 @@
 // the branch was: whatever ends the worker, it is deleted as before.
 #include "core/base/fault.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/repo/records.h"
 #include "pg/branch_build.h"
 #include "pg/branch_directory.h"

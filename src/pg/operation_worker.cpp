@@ -2,6 +2,7 @@
 // the slot and the repository.
 #include <csignal>
 
+#include "core/base/json.h"
 #include "core/repo/repository.h"
 #include "core/store/member_ledger.h"
 #include "pg/boundary.h"

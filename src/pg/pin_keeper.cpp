@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/demand/folder.h"
 #include "core/repo/catalogue.h"
 #include "core/repo/pins.h"

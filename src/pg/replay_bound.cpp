@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/base/fault.h"
+#include "core/base/json.h"
 #include "core/demand/folder.h"
 #include "core/plan/line_history.h"
 #include "core/plan/snapshots_on_line.h"

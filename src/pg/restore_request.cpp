@@ -1,4 +1,5 @@
 #include "pg/restore_request.h"
+#include "core/base/json.h"
 
 #include <vector>
 
@@ -79,7 +80,6 @@ Json PlanToJson(const RestorePlan& plan) {
   json["wal_bytes"] = plan.wal_bytes;
   json["settings"] = settings;
   json["custom_resource_managers"] = plan.custom_resource_managers;
-  json["used_timelines"] = plan.used_timelines;
   return json;
 }
 

@@ -1,4 +1,5 @@
 #include "pg/row_builder.h"
+#include "core/base/json.h"
 
 #include "pg/postgres_headers.h"
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/base/json.h"
 #include "pg/boundary.h"
 #include "pg/error_map.h"
 #include "pg/operation.h"

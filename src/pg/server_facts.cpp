@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "pg/boundary.h"
 #include "pg/guc.h"
 #include "pg/synchronous.h"

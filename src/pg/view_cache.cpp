@@ -6,6 +6,7 @@
 
 #include "core/base/cancel.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "pg/guc.h"
 #include "pg/log.h"
 #include "pg/server_facts.h"

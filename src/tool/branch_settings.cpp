@@ -1,4 +1,5 @@
 #include "tool/branch_settings.h"
+#include "core/base/json.h"
 
 namespace pitr::tool {
 

@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "core/base/json.h"
+#include "core/base/json_fwd.h"
 #include "core/base/result.h"
 #include "tool/staging_config.h"
 

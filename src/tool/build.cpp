@@ -10,7 +10,6 @@
 #include "core/base/fault.h"
 #include "core/base/file.h"
 #include "core/demand/folder.h"
-#include "core/plan/line_history.h"
 #include "core/repo/repository.h"
 #include "core/store/address_list.h"
 #include "core/work/control_file.h"
@@ -20,6 +19,7 @@
 #include "tool/durability.h"
 #include "tool/held.h"
 #include "tool/recovery.h"
+#include "tool/wal_lookup.h"
 #include "tool/wal_prefetch.h"
 
 namespace pitr::tool {
@@ -119,6 +119,7 @@ class Build {
   const CancelToken& cancel_;
   std::unique_ptr<Repository> repo_;
   Manifest manifest_;
+  std::optional<WalLookup> lookup_;
   std::vector<SegmentId> segments_;
   std::optional<WalSource> source_;
   std::optional<WalPrefetch> read_ahead_;
@@ -155,6 +156,7 @@ Status Build::ChooseTablespaces() {
 Status Build::OpenSnapshot() {
   client_->progress()->Phase("layout");
   PITR_ASSIGN_OR_RETURN(repo_, Repository::OpenAddress(request_.repository, false));
+  lookup_.emplace(repo_.get(), request_.line, request_.wal_from, request_.record_end);
   PITR_ASSIGN_OR_RETURN(manifest_, ReadManifest(repo_.get(), request_.snapshot));
   return ChooseTablespaces();
 }
@@ -171,28 +173,21 @@ Status Build::LayOut() {
   options.on_tree = [this] { return BeginReadAhead(); };
   PITR_RETURN_IF_ERROR(LayOutDirectory(repo_.get(), manifest_, options, &progress, &cancel_));
   is_incomplete_ = PathExists(JoinPath(request_.directory, demand::kFolder));
+  PITR_ASSIGN_OR_RETURN(source_->used_timelines, lookup_->TakeUsedTimelines());
   // The identity of the past, if the snapshot had it, is the one of another line.
   return PublishFile(StagingFile(request_.directory, "identity.json"), AsBytes(request_.identity),
                      false);
 }
 
 Result<WalSource> Build::MakeSource() {
-  PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo_.get()));
-  PITR_ASSIGN_OR_RETURN(const std::vector<const Branch*> line, branches.AncestryOf(request_.line));
-  PITR_ASSIGN_OR_RETURN(const auto history,
-                        LineHistory::Open(repo_.get(), branches, request_.line));
-  for (const auto& segment : history->SegmentsBetween(request_.wal_from, request_.record_end)) {
-    segments_.push_back(segment.segment);
-  }
+  PITR_ASSIGN_OR_RETURN(WalLookup::Path path, lookup_->TakePath());
+  segments_ = std::move(path.segments);
   WalSource source;
   source.repository = request_.repository;
-  for (const Branch* branch : line) {
-    source.line.push_back(*branch);
+  source.line = std::move(path.line);
+  for (const Branch& branch : path.family) {
+    source.family.push_back(branch.id);
   }
-  for (const Branch* branch : branches.FamilyOf(request_.line)) {
-    source.family.push_back(branch->id);
-  }
-  source.used_timelines = request_.used_timelines;
   source.target_timeline = request_.timeline;
   source.spool = StagingFile(request_.directory, "spool");
   source.durable = false;
@@ -249,8 +244,8 @@ Status Build::Mask(Connection* connection) {
 Status Build::CheckTimeline() {
   PITR_ASSIGN_OR_RETURN(const ControlFile control, ReadControlFile(request_.directory));
   result.timeline = control.timeline;
-  const bool is_reused = std::find(request_.used_timelines.begin(), request_.used_timelines.end(),
-                                   control.timeline) != request_.used_timelines.end();
+  const bool is_reused = std::find(source_->used_timelines.begin(), source_->used_timelines.end(),
+                                   control.timeline) != source_->used_timelines.end();
   if (is_reused) {
     return Status(Code::kInternal, "the replacement opened timeline " +
                                        std::to_string(control.timeline) + ", which is in use");

@@ -32,7 +32,6 @@ struct BuildRequest {
   SnapshotId snapshot;
   std::uint64_t wal_bytes = 0;
   ControlSettings settings;
-  std::vector<TimelineId> used_timelines;
   // Means.
   std::string bin_directory, program, socket_directory;
   int port = 5432;

@@ -1,5 +1,6 @@
 // From JSON to a build and back.
 #include "tool/build_job.h"
+#include "core/base/json.h"
 
 #include "tool/branch_settings.h"
 #include "tool/job.h"
@@ -42,16 +43,6 @@ Status ParsePlan(const Json& job, BuildRequest* request) {
   PITR_ASSIGN_OR_RETURN(request->snapshot, JsonText(*plan, "snapshot"));
   PITR_ASSIGN_OR_RETURN(request->wal_bytes, JsonUint(*plan, "wal_bytes"));
   PITR_ASSIGN_OR_RETURN(request->settings, ParseSettingsOfPlan(*plan));
-  const Json* used = JsonArray(*plan, "used_timelines");
-  if (used == nullptr) {
-    return Status(Code::kCorrupt, "member \"used_timelines\" is missing");
-  }
-  for (const Json& timeline : *used) {
-    if (!timeline.is_number_unsigned()) {
-      return Status(Code::kCorrupt, "member \"used_timelines\" holds more than numbers");
-    }
-    request->used_timelines.push_back(timeline.get<TimelineId>());
-  }
   return Status::Ok();
 }
 

@@ -1,7 +1,7 @@
 // The build job as JSON (JOBS.md).
 #pragma once
 
-#include "core/base/json.h"
+#include "core/base/json_fwd.h"
 #include "core/base/result.h"
 #include "tool/build.h"
 

@@ -3,6 +3,7 @@
 #include <cinttypes>
 #include <cstdio>
 
+#include "core/base/json.h"
 #include "core/plan/restore_plan.h"
 #include "core/repo/manifest.h"
 #include "tool/command_line.h"

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "core/base/clock.h"
+#include "core/base/json.h"
 #include "tool/commands.h"
 #include "tool/exit_codes.h"
 #include "tool/job_fields.h"

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "core/base/cancel.h"
-#include "core/base/json.h"
+#include "core/base/json_fwd.h"
 #include "core/base/log.h"
 #include "core/base/pace.h"
 #include "core/base/result.h"

@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/work/control_file.h"
 #include "core/work/live_files.h"
 #include "tool/staging_config.h"

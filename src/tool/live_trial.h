@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/base/cancel.h"
-#include "core/base/json.h"
+#include "core/base/json_fwd.h"
 #include "core/base/result.h"
 #include "tool/staging_config.h"
 

@@ -1,4 +1,5 @@
 #include "tool/member_notes.h"
+#include "core/base/json.h"
 
 #include <cstdio>
 #include <string>

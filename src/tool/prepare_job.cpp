@@ -1,6 +1,7 @@
 // Makes an old data directory ready to come back: its own crash recovery, today's configuration, a clean stop, durable. It is the only
 // copy of what it holds, so nothing is ever removed from it and its server writes with fsync as the live one does.
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/work/control_file.h"
 #include "core/work/living_server.h"
 #include "tool/durability.h"

@@ -1,4 +1,5 @@
 // The catch-up of several repositories, for the launcher (core/repo/replicate.h).
+#include "core/base/json.h"
 #include "core/repo/replicate.h"
 
 #include "tool/job.h"

@@ -9,6 +9,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/base/process.h"
 #include "core/demand/folder.h"
 #include "core/repo/identity.h"
@@ -153,7 +154,6 @@ Status FillBuild(const Repository& repo, const Options& options, Restore* restor
   build.snapshot = plan.snapshot;
   build.wal_bytes = plan.wal_bytes;
   build.settings = plan.settings;
-  build.used_timelines = plan.used_timelines;
   PITR_ASSIGN_OR_RETURN(build.bin_directory, FindBinDirectory(options.TextOr("bin-directory", ""),
                                                               restore->line.root.server_major));
   PITR_ASSIGN_OR_RETURN(build.program, OwnProgram());

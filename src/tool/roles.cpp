@@ -1,5 +1,6 @@
 // Comparing and altering roles by plain SQL in the promoted server, so that its own checks apply.
 #include "tool/roles.h"
+#include "core/base/json.h"
 
 #include <algorithm>
 

@@ -5,6 +5,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/repo/identity.h"
 #include "core/work/control_file.h"
 #include "core/work/tablespaces.h"

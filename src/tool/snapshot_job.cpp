@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/base/fault.h"
+#include "core/base/json.h"
 #include "core/plan/increment_base.h"
 #include "core/repo/layout.h"
 #include "core/work/control_file.h"

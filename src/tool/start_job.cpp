@@ -9,6 +9,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/base/process.h"
 #include "core/work/idle_server.h"
 #include "core/work/living_server.h"

@@ -1,4 +1,5 @@
 // Verification for the server: a line for each object.
+#include "core/base/json.h"
 #include "tool/job.h"
 #include "tool/job_fields.h"
 #include "tool/verify.h"

@@ -19,6 +19,7 @@
 #include "core/repo/layout.h"
 #include "core/repo/wal_archive.h"
 #include "core/types/wal_name.h"
+#include "core/work/used_timelines.h"
 #include "tool/command_line.h"
 #include "tool/commands.h"
 #include "tool/exit_codes.h"
@@ -81,6 +82,15 @@ Result<Found> FindSegment(const WalReader& reader, SegmentId segment) {
   return bytes;
 }
 
+// Promotion probes for the first free number and looks at nothing but existence (timeline.c existsTimeLineHistory, 15).
+constexpr std::string_view kHistoryPlaceholder = "# in use by another line of history\n";
+
+// What a build's recovery asks beyond its own timeline is for that only, and costs no request.
+bool IsProbe(const WalSource& source, const WalFileName& parsed) {
+  return parsed.kind == WalFileKind::kHistory && source.target_timeline != 0 &&
+         parsed.timeline > source.target_timeline;
+}
+
 bool IsUsed(const WalSource& source, TimelineId timeline) {
   return std::find(source.used_timelines.begin(), source.used_timelines.end(), timeline) !=
          source.used_timelines.end();
@@ -96,9 +106,7 @@ Result<Found> FindHistory(const WalSource& source, const WalReader& reader, Time
                           FromAnswer(WalReader(reader.repo(), {alone}).ReadHistory(timeline)));
   }
   if (!text && timeline > source.target_timeline) {
-    // Promotion probes for the first free number and looks at nothing but existence (timeline.c existsTimeLineHistory, 15).
-    constexpr std::string_view kPlaceholder = "# in use by another line of history\n";
-    text = Bytes(kPlaceholder.begin(), kPlaceholder.end());
+    text = Bytes(kHistoryPlaceholder.begin(), kHistoryPlaceholder.end());
   }
   return text;
 }
@@ -166,10 +174,9 @@ Result<WalSource> SourceFromEnvironment() {
   }
   for (const Branch* each : branches.FamilyOf(branch->id)) {
     source.family.push_back(each->id);
-    const WalReader reader(repo.get(), {*each});
-    PITR_ASSIGN_OR_RETURN(const std::vector<TimelineId> used, reader.Timelines());
-    source.used_timelines.insert(source.used_timelines.end(), used.begin(), used.end());
   }
+  PITR_ASSIGN_OR_RETURN(source.used_timelines,
+                        UsedTimelines(repo.get(), branches.FamilyOf(branch->id)));
   return source;
 }
 
@@ -195,6 +202,10 @@ Result<bool> DeliverWal(const WalSource& source, const std::string& name, const 
   }
   if (parsed->kind == WalFileKind::kHistory && !IsUsed(source, parsed->timeline)) {
     return false;
+  }
+  if (IsProbe(source, *parsed)) {
+    PITR_RETURN_IF_ERROR(PublishFile(path, AsBytes(kHistoryPlaceholder), source.durable));
+    return true;
   }
   const bool spooled = parsed->kind == WalFileKind::kSegment && !source.spool.empty();
   bool delivered = false;

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "core/base/json.h"
 #include "core/repo/branches.h"
 
 namespace {

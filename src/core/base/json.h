@@ -8,11 +8,10 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/json_fwd.h"
 #include "core/base/result.h"
 
 namespace pitr {
-
-using Json = nlohmann::ordered_json;
 
 inline constexpr std::size_t kMaxJsonSize = 64U << 20;
 

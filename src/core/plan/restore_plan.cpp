@@ -25,8 +25,7 @@ class Planner {
     PITR_RETURN_IF_ERROR(ChooseSnapshot());
     PITR_RETURN_IF_ERROR(ListSegments());
     PITR_RETURN_IF_ERROR(ReadIndexes());
-    PITR_RETURN_IF_ERROR(WarnOfDrops());
-    return FindUsedTimelines();
+    return WarnOfDrops();
   }
 
  private:
@@ -213,24 +212,6 @@ class Planner {
       return !found;
     }));
     return found;
-  }
-
-  Status FindUsedTimelines() {
-    std::vector<TimelineId>& used = plan_.used_timelines;
-    for (const PathPart& part : line_->path()) {
-      used.push_back(part.timeline);
-    }
-    for (const Branch* branch : view_.branches().FamilyOf(plan_.line)) {
-      const WalReader own(view_.repo(), {*branch});
-      PITR_ASSIGN_OR_RETURN(const std::vector<TimelineId> timelines, own.Timelines());
-      used.insert(used.end(), timelines.begin(), timelines.end());
-      if (branch->fork_timeline != 0) {
-        used.push_back(branch->fork_timeline);
-      }
-    }
-    std::sort(used.begin(), used.end());
-    used.erase(std::unique(used.begin(), used.end()), used.end());
-    return Status::Ok();
   }
 
   PlanningView view_;

@@ -37,8 +37,6 @@ struct RestorePlan {
       0;                     // of these, what can be other than zero, at most: the rest are holes
   ControlSettings settings;  // maximum over snapshot and parameter changes up to the target
   std::vector<std::uint8_t> custom_resource_managers;
-  std::vector<TimelineId>
-      used_timelines;  // of the whole family: numbers never to be reused (internals 14)
   std::vector<std::string> warnings;  // drop database just before the target, clock disorder, …
 };
 

@@ -1,4 +1,5 @@
 #include "core/repo/access.h"
+#include "core/base/json.h"
 
 namespace pitr {
 

@@ -1,5 +1,6 @@
 // Queries and changes of a set of branches. Its JSON form is in branches_codec.cpp.
 #include "core/repo/branches.h"
+#include "core/base/json.h"
 
 #include <algorithm>
 #include <utility>

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/base/clock.h"
-#include "core/base/json.h"
+#include "core/base/json_fwd.h"
 #include "core/repo/repository.h"
 #include "core/types/ids.h"
 #include "core/types/lsn.h"

@@ -1,5 +1,6 @@
 // Branches as JSON: doc/repository-format.md 5. Times are RFC 3339 with microseconds, LSNs as the server prints
 // them, the system identifier text because it does not fit a JSON number of other programs.
+#include "core/base/json.h"
 #include "core/repo/branches.h"
 
 #include <algorithm>

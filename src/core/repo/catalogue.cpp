@@ -7,6 +7,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/hash.h"
+#include "core/base/json.h"
 #include "core/codec/envelope.h"
 #include "core/repo/layout.h"
 #include "core/repo/log_cache.h"

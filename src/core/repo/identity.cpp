@@ -14,6 +14,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/types/wal_name.h"
 
 namespace pitr {

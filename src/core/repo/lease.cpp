@@ -1,4 +1,5 @@
 #include "core/repo/lease.h"
+#include "core/base/json.h"
 
 #include <algorithm>
 #include <charconv>

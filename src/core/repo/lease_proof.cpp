@@ -12,6 +12,7 @@
 #include "core/base/fault.h"
 #include "core/base/file.h"
 #include "core/base/hash.h"
+#include "core/base/json.h"
 
 namespace pitr {
 

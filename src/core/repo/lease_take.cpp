@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/base/fault.h"
+#include "core/base/json.h"
 #include "core/codec/envelope.h"
 #include "core/repo/conditions.h"
 #include "core/repo/layout.h"

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "core/base/file.h"
+#include "core/base/json.h"
 
 namespace pitr {
 

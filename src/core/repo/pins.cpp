@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/base/fault.h"
+#include "core/base/json.h"
 #include "core/base/process.h"
 #include "core/repo/catalogue.h"
 #include "core/repo/layout.h"

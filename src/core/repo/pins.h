@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/base/clock.h"
-#include "core/base/json.h"
+#include "core/base/json_fwd.h"
 #include "core/repo/branches.h"
 #include "core/repo/repository.h"
 #include "core/types/ids.h"

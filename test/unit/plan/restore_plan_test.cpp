@@ -7,6 +7,7 @@
 #include "core/plan/snapshots_on_line.h"
 #include "core/plan/target_resolution.h"
 #include "core/wal/layout.h"
+#include "core/work/used_timelines.h"
 #include "unit/support/history_maker.h"
 
 namespace pitr {
@@ -549,7 +550,7 @@ TEST_F(RestorePlanTest, SixPointsAreFoundInAnyOrderOfRestores) {
       EXPECT_EQ(XidOf(plan.last_commit), point.xid);
       EXPECT_EQ(plan.timeline, 1U);
       EXPECT_EQ(plan.owner, first.id);
-      EXPECT_EQ(plan.used_timelines.size(), timeline);
+      EXPECT_EQ(Take(UsedTimelines(own.repo(), own.set.FamilyOf(plan.line))).size(), timeline);
       Moment fork = point;
       fork.timeline = plan.timeline;
       TestLine owner = first;
@@ -600,7 +601,8 @@ TEST_F(RestorePlanTest, ABareTimeIsWhatTheNameShowedThenAndUndoIsFollowed) {
   // The name is followed only where it is bare.
   EXPECT_EQ(Planned(make.Source(a, "main_old_2@" + FormatTime(At(220)))).record_start, b1.start);
   EXPECT_EQ(Planned(make.Source(a, "^self@" + FormatTime(At(150)))).record_start, a2.start);
-  EXPECT_EQ(Planned(make.BareTime(a, At(150))).used_timelines, (std::vector<TimelineId>{1, 2}));
+  EXPECT_EQ(Take(UsedTimelines(make.repo(), make.set.FamilyOf(a.id))),
+            (std::vector<TimelineId>{1, 2}));
 }
 
 TEST_F(RestorePlanTest, ABareLsnBehindTheHeadLiesOnTheNewestOlderLine) {

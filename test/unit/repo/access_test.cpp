@@ -1,4 +1,5 @@
 #include "core/repo/access.h"
+#include "core/base/json.h"
 
 #include <gtest/gtest.h>
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/repo/catalogue.h"
 #include "unit/support/memory_store.h"
 

@@ -10,6 +10,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "unit/support/temp_dir.h"
 
 namespace pitr {

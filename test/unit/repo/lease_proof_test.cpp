@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "unit/support/temp_dir.h"
 
 namespace pitr {

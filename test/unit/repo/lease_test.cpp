@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/codec/envelope.h"
 #include "core/repo/layout.h"
 #include "core/repo/lease_object.h"

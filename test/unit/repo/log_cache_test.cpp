@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/repo/catalogue.h"
 #include "core/repo/layout.h"
 #include "core/store/open_store.h"

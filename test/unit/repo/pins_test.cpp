@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/base/bytes.h"
+#include "core/base/json.h"
 #include "core/base/process.h"
 #include "core/repo/catalogue.h"
 #include "core/repo/layout.h"
