@@ -51,7 +51,8 @@ Status CheckDeletable(const BranchSet& set, const BranchId& id, const BranchId& 
     return Status(Code::kInUse, "branch \"" + branch->name + "\" is being restored");
   if (branch->is_default)
     return Status(Code::kInUse, "branch \"" + branch->name + "\" is the default branch");
-  if (branch->kind == BranchKind::kRoot) {
+  // One that was built for a root is given up by that.
+  if (branch->kind == BranchKind::kRoot && !branch->built) {
     return Status(Code::kNotReady,
                   "branch \"" + branch->name + "\" is a root and cannot be deleted");
   }
