@@ -12,6 +12,7 @@
 #include "core/base/hash.h"
 #include "core/base/json.h"
 #include "core/base/process.h"
+#include "core/wal/layout.h"
 #include "pg/boundary.h"
 #include "pg/error_map.h"
 #include "pg/exchange_order.h"
@@ -226,7 +227,7 @@ Status CutAndArm(const Intent& intent) {
   PITR_FAULT("exchange.after_cut");
   PITR_RETURN_IF_ERROR(CheckCrashSettings());
   // Commits that nobody has waited for (synchronous_commit = off) belong to the old branch as well.
-  Call([] { XLogFlush(GetXLogInsertRecPtr()); });
+  Call([] { XLogFlush(wal::page::EndBefore(GetXLogInsertRecPtr(), wal_segment_size)); });
   LogQuietly(LOG,
              "pitr_ext: restoring branch \"" + intent.branch_name +
                  "\" in place: the restart of the server that "

@@ -52,6 +52,13 @@ inline constexpr std::uint16_t kFirstIsContinuation = 0x0001;
 inline constexpr std::uint16_t kHasLongHeader = 0x0002;
 inline constexpr std::uint16_t kFirstIsOverwrite = 0x0008;
 inline constexpr std::uint16_t kAllFlags = 0x000F;
+
+// Where the records before an insert position end. On a page that nothing is on yet that position stands behind the header, where no flush
+// reaches (GetXLogInsertRecPtr and XLogFlush, xlog.c).
+constexpr std::uint64_t EndBefore(std::uint64_t insert, std::uint64_t segment_size) {
+  if (insert % segment_size == kLongHeader) return insert - kLongHeader;
+  return insert % kPageSize == kShortHeader ? insert - kShortHeader : insert;
+}
 }  // namespace page
 
 // XLOG_PAGE_MAGIC of a major; 0 for one that we do not know.
