@@ -43,11 +43,9 @@ PROVE_FLAGS += -I test/tap
 MAJOR := $(firstword $(subst ., ,$(MAJORVERSION)))
 BUILD := build/$(MAJOR)$(if $(filter 1,$(PITR_FAULTS)),-faults)
 
-comma := ,
 # ccache makes repeated builds free; CCACHE= (empty) or CCACHE_DISABLE=1 does without.
 CCACHE ?= $(if $(CCACHE_DISABLE),,$(shell command -v ccache 2>/dev/null))
-# It caches what was compiled with a precompiled header only when it is told that it may (its manual, "Precompiled headers").
-COMPILE := $(strip $(if $(CCACHE),env CCACHE_SLOPPINESS=pch_defines$(comma)time_macros $(CCACHE)) $(CXX))
+COMPILE := $(strip $(CCACHE) $(CXX))
 
 # -- flags ---------------------------------------------------------------------------------------------------------------
 COMMON_FLAGS := $(CXXFLAGS) -std=c++20 -fPIC -fvisibility=hidden -fvisibility-inlines-hidden -Wall -Wextra \
@@ -81,22 +79,12 @@ all: $(BUILT)
 
 quietly = $(if $(V),,@echo '  $(1)';)
 
-# What takes longest to read of others' headers is read once where tests are built, and by CI for all majors but the newest: that one's build
-# and everybody's own show that each file includes what it needs.
-PRECOMPILE ?= $(or $(filter 1,$(PITR_FAULTS)),$(if $(filter true,$(CI)),$(filter-out 18,$(MAJOR))))
-JSON_OBJS := $(if $(PRECOMPILE),$(patsubst src/%.cpp,$(BUILD)/%.o,$(shell grep -rl --include=*.cpp '"core/base/json\.h"' src)))
-$(JSON_OBJS): precompiled := -include $(BUILD)/json_library.h -fpch-preprocess
-$(JSON_OBJS): $(BUILD)/json_library.h.gch
-$(BUILD)/json_library.h.gch: $(BUILD)/flags
-	@echo '#include <nlohmann/json.hpp>' >$(BUILD)/json_library.h
-	$(call quietly,CXX $@)$(CXX) $(CORE_FLAGS) -x c++-header -o $@ $(BUILD)/json_library.h
-
 $(CORE_OBJS): flags = $(CORE_FLAGS)
 $(PG_OBJS): flags = $(PG_FLAGS)
 $(TOOL_OBJS): flags = $(TOOL_FLAGS)
 $(CORE_OBJS) $(PG_OBJS) $(TOOL_OBJS): $(BUILD)/%.o: src/%.cpp $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(call quietly,CXX $<)$(COMPILE) $(flags) $(precompiled) -MMD -MP -c -o $@ $<
+	$(call quietly,CXX $<)$(COMPILE) $(flags) -MMD -MP -c -o $@ $<
 
 # PGXS links with the C compiler, which would leave libstdc++ unrecorded.
 $(MODULE): $(CORE_OBJS) $(PG_OBJS) exports.map $(BUILD)/objects
