@@ -2,14 +2,13 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 
 #include "core/base/process.h"
 #include "core/work/control_file.h"
+#include "core/work/living_server.h"
 
 namespace pitr {
 
@@ -62,24 +61,7 @@ std::optional<pid_t> LivingHolder(const std::string& directory) {
 }
 
 Result<bool> SignalHolder(const std::string& directory, int signal) {
-  const std::optional<pid_t> pid = LivingHolder(directory);
-  if (!pid) {
-    return false;
-  }
-  // The descriptor holds on to the process that it was opened for; only then it is looked at once more.
-  const File process(static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0)));
-  if (!process.is_open()) {
-    return errno == ESRCH
-               ? Result<bool>(false)
-               : Result<bool>(Status::FromErrno(errno, "open process " + std::to_string(*pid)));
-  }
-  if (LivingHolder(directory) != pid) {
-    return false;
-  }
-  if (::syscall(SYS_pidfd_send_signal, process.fd(), signal, nullptr, 0) != 0 && errno != ESRCH) {
-    return Status::FromErrno(errno, "signal process " + std::to_string(*pid));
-  }
-  return true;
+  return SignalWhoIs([&] { return LivingHolder(directory); }, signal);
 }
 
 Result<File> TryLockStart(const std::string& directory) {

@@ -67,8 +67,8 @@ std::string ServerWord(const std::string& directory) {
   return word;
 }
 
-Result<bool> SignalServer(const std::string& directory, int signal) {
-  const std::optional<pid_t> pid = LivingServer(directory);
+Result<bool> SignalWhoIs(const std::function<std::optional<pid_t>()>& find, int signal) {
+  const std::optional<pid_t> pid = find();
   if (!pid) {
     return false;
   }
@@ -79,13 +79,17 @@ Result<bool> SignalServer(const std::string& directory, int signal) {
                ? Result<bool>(false)
                : Result<bool>(Status::FromErrno(errno, "open process " + std::to_string(*pid)));
   }
-  if (LivingServer(directory) != pid) {
+  if (find() != pid) {
     return false;
   }
   if (::syscall(SYS_pidfd_send_signal, process.fd(), signal, nullptr, 0) != 0 && errno != ESRCH) {
     return Status::FromErrno(errno, "signal process " + std::to_string(*pid));
   }
   return true;
+}
+
+Result<bool> SignalServer(const std::string& directory, int signal) {
+  return SignalWhoIs([&] { return LivingServer(directory); }, signal);
 }
 
 }  // namespace pitr

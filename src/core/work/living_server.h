@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -20,7 +21,9 @@ std::string WorkingDirectoryOf(pid_t pid);
 // The word that the postmaster keeps in postmaster.pid: "starting", "ready", "standby", "stopping"; empty before. REQUIRES: it lives.
 std::string ServerWord(const std::string& directory);
 
-// To the postmaster of this directory and to nobody else, whatever ends and begins meanwhile. False when there is none.
+// To the process that `find` names, and to nobody else whatever ends and begins meanwhile. False when there is none.
+Result<bool> SignalWhoIs(const std::function<std::optional<pid_t>()>& find, int signal);
+// The same for the postmaster of this directory.
 Result<bool> SignalServer(const std::string& directory, int signal);
 
 }  // namespace pitr
