@@ -162,35 +162,14 @@ Result<Datum> Restore(FunctionCallInfo fcinfo, RestoreShape shape) {
   });
 }
 
-// The newest undo branch of a branch: the line that this name showed before the line of now.
-// Those who had the name before, back to the first that it was not taken over from by a restore: another branch that was once called so is no past
-// of this one.
-Result<const Branch*> NewestUndo(const Session& session, const Branch& target) {
-  const Branch* newest = nullptr;
-  std::optional<Timestamp> taken_over;
-  const std::vector<NameSpan>& spans = session.branches.name_spans;
-  for (auto span = spans.rbegin(); span != spans.rend() && newest == nullptr; ++span) {
-    if (span->name != target.name) continue;
-    const bool is_now = span->id == target.id && !span->until;
-    if (!is_now && (!taken_over || !span->until || *span->until < *taken_over)) continue;
-    taken_over = span->since;
-    const Branch* branch = session.branches.FindId(span->id);
-    if (span->id != target.id && branch != nullptr && branch->kind == BranchKind::kUndo &&
-        !branch->deleted_at) {
-      newest = branch;
-    }
-  }
-  if (newest == nullptr) {
-    return Status(Code::kNotFound, "branch \"" + target.name + "\" has no undo branch")
-        .WithHint("pitr_branches lists the branches that there are.");
-  }
-  return newest;
-}
-
 Result<Work> ReadUndo(FunctionCallInfo fcinfo, const Session& session) {
   PITR_ASSIGN_OR_RETURN(const Branch* target, session.BranchArg(OptionalTextArg(fcinfo, 0)));
   PITR_RETURN_IF_ERROR(CheckRestorable(session, *target));
-  PITR_ASSIGN_OR_RETURN(const Branch* undo, NewestUndo(session, *target));
+  const Branch* undo = session.branches.NewestUndoOf(*target);
+  if (undo == nullptr) {
+    return Status(Code::kNotFound, "branch \"" + target->name + "\" has no undo branch")
+        .WithHint("pitr_branches lists the branches that there are.");
+  }
   Work work;
   RestoreRequest& request = work.request;
   request = RequestFor(session, *target, "pitr_undo_restore", undo->name);

@@ -2,13 +2,15 @@
 
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/plan/prepared.h"
 #include "core/repo/pins.h"
+#include "core/repo/records.h"
 #include "pg/demand.h"
 #include "pg/fetch_worker.h"
 #include "pg/guc.h"
 #include "pg/in_transaction.h"
 #include "pg/log.h"
-#include "pg/restore_request.h"
+#include "pg/restore_checks.h"
 #include "pg/server_facts.h"
 #include "pg/postgres_headers.h"
 
@@ -33,6 +35,30 @@ std::string NamesIn(const Json& built, const char* member) {
 }
 
 }  // namespace
+
+Result<RestorePlan> PlanAndCheck(const OperationContext& context, const BranchSet& branches,
+                                 const RestoreRequest& request, bool of_this_server) {
+  context.operation->SetPhase("plan");
+  PITR_ASSIGN_OR_RETURN(RestorePlan plan,
+                        PlanRestore(context.repo, branches, request.plan, nullptr, nullptr));
+  if (of_this_server) {
+    PITR_ASSIGN_OR_RETURN(const std::vector<std::string> prepared,
+                          PreparedAt(context.repo, branches, plan));
+    const Dependants dependants = InTransaction([] { return FindDependants(true); });
+    PITR_RETURN_IF_ERROR(CheckDependants(dependants, prepared, request.force));
+  }
+  PITR_ASSIGN_OR_RETURN(const std::vector<DiskNeed> needs, FindDiskNeeds(context.repo, plan));
+  PITR_RETURN_IF_ERROR(CheckDiskNeeds(needs));
+  context.operation->SetReplay({}, plan.record_end);
+  return plan;
+}
+
+Status AuditOperation(const OperationContext& context, const RestoreRequest& request,
+                      const std::string& branch, const char* outcome) {
+  return AppendAudit(context.repo,
+                     {SystemClock().Now(), request.role_name, request.client_addr, branch,
+                      request.function, request.arguments, context.id, outcome, ""});
+}
 
 Result<Json> CommonJob(const OperationContext& context, const std::string& directory) {
   PITR_ASSIGN_OR_RETURN(const std::string branches, BranchDirectory());
@@ -69,6 +95,11 @@ Result<Json> BuildJob(const OperationContext& context, const RestorePlan& plan,
   job["keep_passwords"] = keep_passwords;
   job["branch"] = branch;
   return job;
+}
+
+void PutLive(const Json& live, Json* job) {
+  (*job)["live"] = live;
+  (*job)["live"]["own_standby_names"] = live["synchronous_standby_names"];
 }
 
 Branch NewLine(const Branch& self, const RestorePlan& plan, const BranchId& id,

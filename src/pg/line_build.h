@@ -9,14 +9,25 @@
 #include "core/repo/branches.h"
 #include "core/repo/identity.h"
 #include "pg/operation_kinds.h"
+#include "pg/restore_request.h"
 
 namespace pitr::pg {
+
+// The plan, and what would stand in its way: disk space and, where this server itself is restored, what that would break. THROWS ErrorInFlight.
+Result<RestorePlan> PlanAndCheck(const OperationContext& context, const BranchSet& branches,
+                                 const RestoreRequest& request, bool of_this_server);
+// The row of an operation that was asked for by `request`.
+Status AuditOperation(const OperationContext& context, const RestoreRequest& request,
+                      const std::string& branch, const char* outcome);
 
 // What every job on a directory needs: where programs are, a place for its private socket, today's configuration. THROWS ErrorInFlight.
 Result<Json> CommonJob(const OperationContext& context, const std::string& directory);
 // The job of kind "build". THROWS ErrorInFlight.
 Result<Json> BuildJob(const OperationContext& context, const RestorePlan& plan,
                       const BranchId& branch, const std::string& directory, bool keep_passwords);
+
+// The directory is for a server with this configuration, whose own setting of synchronous standbys is as it stands there.
+void PutLive(const Json& live, Json* job);
 
 // A line that forks off at the end of the plan, in state "creating": its directory is made by the server of `self`. It has no name but
 // its id, and no parent.

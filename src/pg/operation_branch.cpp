@@ -9,7 +9,6 @@
 #include "core/base/json.h"
 #include "core/plan/restore_plan.h"
 #include "core/repo/manifest.h"
-#include "core/repo/records.h"
 #include "core/work/branch_ports.h"
 #include "core/work/tablespaces.h"
 #include "pg/boundary.h"
@@ -25,7 +24,6 @@
 #include "pg/log.h"
 #include "pg/operation_kinds.h"
 #include "pg/operation_slots.h"
-#include "pg/restore_checks.h"
 #include "pg/server_facts.h"
 #include "pg/postgres_headers.h"
 
@@ -66,22 +64,11 @@ Status Publish(const OperationContext& context, const BranchRequest& request, co
     return Status::Ok();
   }));
   TellOfComputes();
-  return AppendAudit(context.repo,
-                     {SystemClock().Now(), request.restore.role_name, request.restore.client_addr,
-                      request.name.empty() ? id : request.name, "pitr_create_branch",
-                      request.restore.arguments, context.id, "done", ""});
+  return AuditOperation(context, request.restore, request.name.empty() ? id : request.name, "done");
 }
 
-// Those of another branch are not ours to know: they stay as they were at the point.
-std::function<Result<Json>(const std::string&)> RolesFor(const OperationContext& context,
-                                                         const RestorePlan& plan) {
-  const bool is_own = plan.line == context.identity->branch_id;
-  return [is_own](const std::string& need) -> Result<Json> {
-    if (is_own) return AnswerRoles(need);
-    Json none;
-    none[need] = nullptr;
-    return none;
-  };
+auto RolesFor(const OperationContext& context, const RestorePlan& plan) {
+  return plan.line == context.identity->branch_id ? AnswerRoles : LeaveRoles;
 }
 
 Result<Json> JobOf(const OperationContext& context, const BranchRequest& request,
@@ -89,9 +76,7 @@ Result<Json> JobOf(const OperationContext& context, const BranchRequest& request
                    const std::string& directory) {
   PITR_RETURN_IF_ERROR(PinForLoading(context.repo, plan, branch.id, directory));
   PITR_ASSIGN_OR_RETURN(Json job, BuildJob(context, plan, branch.id, directory, true));
-  job["live"] = live;
-  // Its own setting of it is among the others.
-  job["live"]["own_standby_names"] = live["synchronous_standby_names"];
+  PutLive(live, &job);
   job["branch_settings"] = SettingsBeside(live, request.settings);
   return job;
 }
@@ -243,13 +228,8 @@ Result<Json> RunCreateBranch(const OperationContext& context) {
   if (self == nullptr || source == nullptr || source->deleted_at)
     return Status(Code::kNotFound, "the source branch was deleted meanwhile");
   PITR_RETURN_IF_ERROR(ShipSource(context, *source));
-  context.operation->SetPhase("plan");
-  PITR_ASSIGN_OR_RETURN(
-      const RestorePlan plan,
-      PlanRestore(context.repo, branches, request.restore.plan, nullptr, nullptr));
-  PITR_ASSIGN_OR_RETURN(const std::vector<DiskNeed> needs, FindDiskNeeds(context.repo, plan));
-  PITR_RETURN_IF_ERROR(CheckDiskNeeds(needs));
-  context.operation->SetReplay({}, plan.record_end);
+  PITR_ASSIGN_OR_RETURN(const RestorePlan plan,
+                        PlanAndCheck(context, branches, request.restore, false));
   PITR_ASSIGN_OR_RETURN(const std::string place, ComputesDirectory());
   PITR_RETURN_IF_ERROR(ClaimBranchDirectory(place));
   PITR_RETURN_IF_ERROR(CheckBranchRoom(place));

@@ -4,16 +4,12 @@
 #include "core/base/fault.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
-#include "core/plan/prepared.h"
-#include "core/repo/records.h"
 #include "pg/branch_build.h"
 #include "pg/branch_directory.h"
 #include "pg/branch_source.h"
 #include "pg/compute.h"
-#include "pg/in_transaction.h"
 #include "pg/line_build.h"
 #include "pg/operation_kinds.h"
-#include "pg/restore_checks.h"
 #include "pg/restore_request.h"
 #include "pg/postgres_headers.h"
 
@@ -28,26 +24,6 @@ struct Build {
   RestorePlan plan;
   Branch line;
 };
-
-// As for a restore that goes on: what would stand in its way then is told now.
-Status PlanIt(const OperationContext& context, const BranchSet& branches, Build* build) {
-  const RestoreRequest& request = build->request;
-  PITR_RETURN_IF_ERROR(ShipSourceOf(context, branches, build->target, request.plan.source));
-  context.operation->SetPhase("plan");
-  PITR_ASSIGN_OR_RETURN(build->plan,
-                        PlanRestore(context.repo, branches, request.plan, nullptr, nullptr));
-  if (build->is_own) {
-    PITR_ASSIGN_OR_RETURN(const std::vector<std::string> prepared,
-                          PreparedAt(context.repo, branches, build->plan));
-    const Dependants dependants = InTransaction([] { return FindDependants(true); });
-    PITR_RETURN_IF_ERROR(CheckDependants(dependants, prepared, request.force));
-  }
-  PITR_ASSIGN_OR_RETURN(const std::vector<DiskNeed> needs,
-                        FindDiskNeeds(context.repo, build->plan));
-  PITR_RETURN_IF_ERROR(CheckDiskNeeds(needs));
-  context.operation->SetReplay({}, build->plan.record_end);
-  return Status::Ok();
-}
 
 // Beside its target: what that one's parent has below it.
 Result<Branch> LineOf(const Build& build, const BranchSet& branches, const Json& live) {
@@ -80,8 +56,7 @@ Result<Json> BuildAndStart(const OperationContext& context, const Build& build, 
   PITR_RETURN_IF_ERROR(PinForLoading(context.repo, build.plan, line.id, *line.directory));
   PITR_ASSIGN_OR_RETURN(Json job, BuildJob(context, build.plan, line.id, *line.directory,
                                            !build.is_own || build.request.keep_passwords));
-  job["live"] = live;
-  job["live"]["own_standby_names"] = live["synchronous_standby_names"];
+  PutLive(live, &job);
   // Its own settings are on its command line (StartJob), so that its files are what they shall be.
   job["branch_settings"] = Json::object();
   PITR_ASSIGN_OR_RETURN(const Json built,
@@ -102,10 +77,7 @@ Result<Json> BuildAndStart(const OperationContext& context, const Build& build, 
     return Status::Ok();
   }));
   TellOfComputes();
-  const RestoreRequest& request = build.request;
-  PITR_RETURN_IF_ERROR(AppendAudit(
-      context.repo, {SystemClock().Now(), request.role_name, request.client_addr, build.target.name,
-                     request.function, request.arguments, context.id, "built", ""}));
+  PITR_RETURN_IF_ERROR(AuditOperation(context, build.request, build.target.name, "built"));
   Json row = RestoreAnswer(context, "built", line.name, line.id, build.plan,
                            built.value("timeline", 0U), "", "");
   const std::string notice = RolesNotice(built);
@@ -127,7 +99,9 @@ Result<Json> RunBuildRestore(const OperationContext& context) {
   build.self = *self;
   build.target = *target;
   build.is_own = target->id == self->id;
-  PITR_RETURN_IF_ERROR(PlanIt(context, branches, &build));
+  PITR_RETURN_IF_ERROR(ShipSourceOf(context, branches, build.target, build.request.plan.source));
+  // As for a restore that goes on: what would stand in its way then is told now.
+  PITR_ASSIGN_OR_RETURN(build.plan, PlanAndCheck(context, branches, build.request, build.is_own));
   PITR_ASSIGN_OR_RETURN(const Json live, LiveOf(*target));
   PITR_ASSIGN_OR_RETURN(build.line, LineOf(build, branches, live));
   PITR_FAULT("build.before_line");

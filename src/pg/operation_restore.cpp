@@ -2,7 +2,6 @@
 #include "core/base/fault.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
-#include "core/plan/prepared.h"
 #include "core/repo/branches.h"
 #include "core/repo/records.h"
 #include "core/work/tablespaces.h"
@@ -73,13 +72,6 @@ Intent NewIntent(const OperationContext& context, const RestoreRequest& request,
   return intent;
 }
 
-Status AuditExchange(const OperationContext& context, const RestoreRequest& request,
-                     const std::string& branch) {
-  return AppendAudit(context.repo,
-                     {SystemClock().Now(), request.role_name, request.client_addr, branch,
-                      request.function, request.arguments, context.id, "exchanging", ""});
-}
-
 // What pitr.max_replay_time reckons with, by the server that comes up.
 Status RecordReplay(const OperationContext& context, std::uint64_t bytes, std::uint64_t millis) {
   OperationRecord record = RecordOfSlot(context.operation->Copy());
@@ -88,22 +80,6 @@ Status RecordReplay(const OperationContext& context, std::uint64_t bytes, std::u
   replay["replay_ms"] = millis;
   record.result = DumpJson(replay);
   return AppendOperation(context.repo, record);
-}
-
-// Everything that needs the catalogue and the checks, again in the worker: the session looked at them a moment ago.
-Result<RestorePlan> PlanAndCheck(const OperationContext& context, const RestoreRequest& request,
-                                 const BranchSet& branches) {
-  context.operation->SetPhase("plan");
-  PITR_ASSIGN_OR_RETURN(RestorePlan plan,
-                        PlanRestore(context.repo, branches, request.plan, nullptr, nullptr));
-  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> prepared,
-                        PreparedAt(context.repo, branches, plan));
-  const Dependants dependants = InTransaction([] { return FindDependants(true); });
-  PITR_RETURN_IF_ERROR(CheckDependants(dependants, prepared, request.force));
-  PITR_ASSIGN_OR_RETURN(const std::vector<DiskNeed> needs, FindDiskNeeds(context.repo, plan));
-  PITR_RETURN_IF_ERROR(CheckDiskNeeds(needs));
-  context.operation->SetReplay({}, plan.record_end);
-  return plan;
 }
 
 Result<Json> BuildAndExchange(const OperationContext& context, const RestoreRequest& request,
@@ -128,7 +104,7 @@ Result<Json> BuildAndExchange(const OperationContext& context, const RestoreRequ
   if (!intent.notes.empty()) answer["notice"] = intent.notes;
   PITR_RETURN_IF_ERROR(
       RecordReplay(context, plan.wal_bytes, built.value("replay_ms", std::uint64_t{0})));
-  PITR_RETURN_IF_ERROR(AuditExchange(context, request, self.name));
+  PITR_RETURN_IF_ERROR(AuditOperation(context, request, self.name, "exchanging"));
   return PerformExchange(context, intent, answer);
 }
 
@@ -152,7 +128,8 @@ Result<Json> RunRestore(const OperationContext& context) {
   if (self->state == "restoring")
     return Status(Code::kInUse,
                   "branch \"" + self->name + "\" is being restored by another server");
-  PITR_ASSIGN_OR_RETURN(const RestorePlan plan, PlanAndCheck(context, request, branches));
+  // The session looked at all of it a moment ago.
+  PITR_ASSIGN_OR_RETURN(const RestorePlan plan, PlanAndCheck(context, branches, request, true));
   PITR_ASSIGN_OR_RETURN(const BranchId id, NewBranchId());
   PITR_ASSIGN_OR_RETURN(const std::string branch_directory, BranchDirectory());
   const std::string directory = JoinPath(branch_directory, id);
@@ -203,7 +180,7 @@ Result<Json> PrepareAndExchange(const OperationContext& context, const RestoreRe
                               request.preserve ? intent.undo_name : std::string(), self.id);
   if (incoming.built && incoming.fork_time) answer["commit_time"] = incoming.fork_time->micros;
   if (!intent.notes.empty()) answer["notice"] = intent.notes;
-  PITR_RETURN_IF_ERROR(AuditExchange(context, request, self.name));
+  PITR_RETURN_IF_ERROR(AuditOperation(context, request, self.name, "exchanging"));
   return PerformExchange(context, intent, answer);
 }
 

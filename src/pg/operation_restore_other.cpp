@@ -9,7 +9,6 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/repo/intent.h"
-#include "core/repo/records.h"
 #include "core/work/tablespaces.h"
 #include "pg/branch_directory.h"
 #include "pg/branch_hold.h"
@@ -20,7 +19,6 @@
 #include "pg/line_build.h"
 #include "pg/log.h"
 #include "pg/operation_kinds.h"
-#include "pg/restore_checks.h"
 #include "pg/restore_request.h"
 #include "pg/server_facts.h"
 #include "pg/postgres_headers.h"
@@ -167,10 +165,7 @@ Result<Json> Conclude(const OperationContext& context, const RestoreRequest& req
     if (removed.ok()) removed = RemoveWhatLiesBeside(branches, *change.target.directory);
     if (!removed.ok()) LogStatus(WARNING, "could not remove what was restored over", removed);
   }
-  PITR_RETURN_IF_ERROR(
-      AppendAudit(context.repo,
-                  {SystemClock().Now(), request.role_name, request.client_addr, change.target.name,
-                   request.function, request.arguments, context.id, "done", ""}));
+  PITR_RETURN_IF_ERROR(AuditOperation(context, request, change.target.name, "done"));
   return RestoreAnswer(context, "done", change.target.name, change.incoming.id, plan, timeline,
                        change.preserve ? change.undo_name : std::string(), change.target.id);
 }
@@ -187,8 +182,7 @@ Result<Json> BuildAndSwitch(const OperationContext& context, const RestoreReques
   PITR_RETURN_IF_ERROR(PinForLoading(context.repo, plan, change.incoming.id, directory));
   PITR_ASSIGN_OR_RETURN(Json job, BuildJob(context, plan, change.incoming.id, directory, true));
   PITR_ASSIGN_OR_RETURN(const Json live, LiveOf(change.target));
-  job["live"] = live;
-  job["live"]["own_standby_names"] = live["synchronous_standby_names"];
+  PutLive(live, &job);
   // All that it has otherwise is among its own files.
   job["branch_settings"] = Json::object();
   PITR_ASSIGN_OR_RETURN(const Json built, RunChild(context, job, LeaveRoles));
@@ -209,12 +203,7 @@ Result<Json> RunRestoreOther(const OperationContext& context) {
   if (self == nullptr)
     return Status(Code::kForeign, "this server's branch is not in the repository");
   PITR_RETURN_IF_ERROR(ShipSourceOf(context, branches, *target, request.plan.source));
-  context.operation->SetPhase("plan");
-  PITR_ASSIGN_OR_RETURN(const RestorePlan plan,
-                        PlanRestore(context.repo, branches, request.plan, nullptr, nullptr));
-  PITR_ASSIGN_OR_RETURN(const std::vector<DiskNeed> needs, FindDiskNeeds(context.repo, plan));
-  PITR_RETURN_IF_ERROR(CheckDiskNeeds(needs));
-  context.operation->SetReplay({}, plan.record_end);
+  PITR_ASSIGN_OR_RETURN(const RestorePlan plan, PlanAndCheck(context, branches, request, false));
   PITR_ASSIGN_OR_RETURN(const std::string place, ComputesDirectory());
   PITR_ASSIGN_OR_RETURN(const BranchId id, NewBranchId());
   Switch change;
@@ -271,8 +260,7 @@ Result<Json> PrepareAndSwitch(const OperationContext& context, const RestoreRequ
   PITR_ASSIGN_OR_RETURN(Json job, CommonJob(context, *change.incoming.directory));
   PITR_ASSIGN_OR_RETURN(const Json live, LiveOf(change.target));
   job["kind"] = "prepare";
-  job["live"] = live;
-  job["live"]["own_standby_names"] = live["synchronous_standby_names"];
+  PutLive(live, &job);
   job["live"]["options"] = Json::array();
   PITR_ASSIGN_OR_RETURN(const Json built, RunChild(context, job, LeaveRoles));
   TakeServer(live, &change);

@@ -4,7 +4,6 @@
 #include "core/base/fault.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
-#include "core/repo/records.h"
 #include "pg/branch_build.h"
 #include "pg/branch_directory.h"
 #include "pg/branch_expiry.h"
@@ -16,7 +15,6 @@
 #include "pg/line_build.h"
 #include "pg/log.h"
 #include "pg/operation_kinds.h"
-#include "pg/restore_checks.h"
 #include "pg/server_facts.h"
 #include "pg/postgres_headers.h"
 
@@ -59,8 +57,7 @@ Status Build(const OperationContext& context, const RestorePlan& plan, const Bra
                         has_kept ? LiveIn(*branch.compute, kept) : LiveServerJson());
   PITR_RETURN_IF_ERROR(PinForLoading(context.repo, plan, branch.id, *branch.directory));
   PITR_ASSIGN_OR_RETURN(Json job, BuildJob(context, plan, branch.id, *branch.directory, true));
-  job["live"] = live;
-  job["live"]["own_standby_names"] = live["synchronous_standby_names"];
+  PutLive(live, &job);
   job["branch_settings"] = has_kept ? Json::object() : SettingsBeside(live, {});
   return RunChild(context, job,
                   [](const std::string& need) -> Result<Json> {
@@ -91,22 +88,14 @@ Status Publish(const OperationContext& context, const BranchRequest& request,
     return Status::Ok();
   }));
   TellOfComputes();
-  return AppendAudit(
-      context.repo,
-      {SystemClock().Now(), request.restore.role_name, request.restore.client_addr, branch.name,
-       request.restore.function, request.restore.arguments, context.id, "done", ""});
+  return AuditOperation(context, request.restore, branch.name, "done");
 }
 
 Status Make(const OperationContext& context, const BranchRequest& request, const Branch& branch,
             const std::string& kept) {
-  context.operation->SetPhase("plan");
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(context.repo));
-  PITR_ASSIGN_OR_RETURN(
-      const RestorePlan plan,
-      PlanRestore(context.repo, branches, request.restore.plan, nullptr, nullptr));
-  PITR_ASSIGN_OR_RETURN(const std::vector<DiskNeed> needs, FindDiskNeeds(context.repo, plan));
-  PITR_RETURN_IF_ERROR(CheckDiskNeeds(needs));
-  context.operation->SetReplay({}, plan.record_end);
+  PITR_ASSIGN_OR_RETURN(const RestorePlan plan,
+                        PlanAndCheck(context, branches, request.restore, false));
   PITR_RETURN_IF_ERROR(Build(context, plan, branch, kept));
   if (branch.undelete->state == "running") {
     context.operation->SetPhase("start");

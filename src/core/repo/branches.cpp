@@ -68,6 +68,24 @@ Result<const Branch*> BranchSet::Find(std::string_view name_or_id) const {
       .WithDetail(detail + ".");
 }
 
+const Branch* BranchSet::NewestUndoOf(const Branch& branch) const {
+  std::optional<Timestamp> taken_over;
+  for (auto span = name_spans.rbegin(); span != name_spans.rend(); ++span) {
+    const bool is_now = span->id == branch.id && !span->until;
+    if (span->name != branch.name ||
+        (!is_now && (!taken_over || !span->until || *span->until < *taken_over))) {
+      continue;
+    }
+    taken_over = span->since;
+    const Branch* holder = FindId(span->id);
+    if (span->id != branch.id && holder != nullptr && holder->kind == BranchKind::kUndo &&
+        IsLive(*holder)) {
+      return holder;
+    }
+  }
+  return nullptr;
+}
+
 Result<const Branch*> BranchSet::FindDeleted(std::string_view name_or_id, Timestamp now) const {
   const Branch* found = nullptr;
   for (const Branch& branch : branches) {

@@ -102,6 +102,9 @@ struct BranchSet {
   Result<const Branch*> FindDeleted(std::string_view name_or_id, Timestamp now) const;
   bool IsNameTaken(std::string_view name) const;
   std::vector<const Branch*> ChildrenOf(const BranchId& id) const;  // by parent, not deleted
+  // Of those who had the name of `branch` before, back to the first that it was not taken over from by a restore (another branch that was once
+  // called so is no past of this one), the newest undo branch that is not deleted; nullptr when there is none.
+  const Branch* NewestUndoOf(const Branch& branch) const;
   // Directories that wait to take its place, not deleted.
   std::vector<const Branch*> BuiltFor(const BranchId& id) const;
   // kDependents that lists them.

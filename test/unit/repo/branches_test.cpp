@@ -249,6 +249,24 @@ TEST(BranchSet, AfterARestoreTheNewLineIsWhatTheOldOneWas) {
   EXPECT_EQ(NamesOf(set.ChildrenOf(IdOf(2))), Names{"test"}) << "children stay with what they had";
 }
 
+TEST(BranchSet, UndoneIsToWhatTheNameWasTakenOverFrom) {
+  BranchSet set = Family();
+  EXPECT_EQ(set.NewestUndoOf(*set.FindName("dev")), nullptr);
+  for (const int n : {6, 7}) {
+    set.Add(Child(n, IdOf(n), 2, Lsn{0x3500000}, 400));
+    set.HandOver(set.FindName("dev")->id, IdOf(n), "dev_old_" + std::to_string(n), At(100 * n));
+  }
+  EXPECT_EQ(set.NewestUndoOf(*set.FindName("dev"))->id, IdOf(6));
+  set.FindId(IdOf(6))->deleted_at = At(750);
+  EXPECT_EQ(set.NewestUndoOf(*set.FindName("dev"))->id, IdOf(2)) << "the one before it";
+  set.HandOver(IdOf(7), IdOf(2), "dev_old_8", At(800));
+  EXPECT_EQ(set.NewestUndoOf(*set.FindName("dev"))->id, IdOf(7)) << "an undo can be undone";
+  // Another branch of the name has nothing to do with it.
+  set.Rename(IdOf(2), "was_dev", At(900));
+  set.Add(Child(8, "dev", 1, Lsn{0x3000000}, 901));
+  EXPECT_EQ(set.NewestUndoOf(*set.FindName("dev")), nullptr);
+}
+
 TEST(BranchSet, TheNewestDeletedBranchOfANameIsFoundWhileItCanComeBack) {
   BranchSet set = Family();
   Branch again = Child(6, "gone", 1, Lsn{0x3000000}, 310);
