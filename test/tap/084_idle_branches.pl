@@ -36,7 +36,14 @@ sub supervisor
 	}
 	return 0;
 }
-sub is_held { my ($branch) = @_; return supervisor($branch->{directory}) && !runs_in($branch->{directory}) && -e "$branch->{directory}/pitr/idle" && -S $node->host . "/.s.PGSQL.$branch->{port}"; }
+# Who holds says so once it listens; sockets and the file may be there from one that was killed.
+sub is_held
+{
+	my ($branch) = @_;
+	my $pid = supervisor($branch->{directory}) or return 0;
+	my $mark = eval { slurp_file("$branch->{directory}/pitr/idle") } // '';
+	return $mark =~ /^$pid:/ && !runs_in($branch->{directory}) && -S $node->host . "/.s.PGSQL.$branch->{port}";
+}
 sub becomes_held
 {
 	my ($branch, $name) = @_;
