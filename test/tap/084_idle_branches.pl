@@ -83,6 +83,18 @@ my $early = { lsn => $dev_node->safe_psql('postgres', 'SELECT pg_current_wal_ins
 my $postmaster = postmaster_in($dev->{directory});
 $dev_node->safe_psql('postgres', 'SELECT pg_sleep(3)');
 is(postmaster_in($dev->{directory}), $postmaster, 'a session keeps it running, whatever it does');
+my $follower = IPC::Run::start([ 'pg_receivewal', '-D', PostgreSQL::Test::Utils::tempdir('wal'), '-d', $dev_node->connstr, '--no-loop' ], '>', \my $said, '2>&1');
+ok(poll_until($dev_node, "SELECT state FROM pg_stat_replication", 'streaming', 20), 'somebody streams its WAL');
+sleep 3;
+is(postmaster_in($dev->{directory}), $postmaster, 'which keeps it running, too') or diag($said);
+$follower->signal('INT');
+$follower->finish;
+$dev_node->safe_psql('postgres', 'ALTER SYSTEM SET pitr.branch_idle_timeout = 0');
+$dev_node->safe_psql('postgres', 'SELECT pg_reload_conf()');
+sleep 3;
+is(postmaster_in($dev->{directory}), $postmaster, 'and a timeout of 0, although nobody is connected');
+$dev_node->safe_psql('postgres', 'ALTER SYSTEM SET pitr.branch_idle_timeout = 1');
+$dev_node->safe_psql('postgres', 'SELECT pg_reload_conf()');
 $dev_node->safe_psql('postgres', "INSERT INTO stones VALUES (5002, 'of dev')");
 my $contents = contents($dev_node);
 becomes_held($dev, 'a second after the last session its port is held');

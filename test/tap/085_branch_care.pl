@@ -99,7 +99,7 @@ value("SELECT pitr_delete_branch('copy', force => true)");
 # --- their disk is full ---
 SKIP:
 {
-	skip 'PITR_BRANCH_FS names no small file system', 12 unless $disk;
+	skip 'PITR_BRANCH_FS names no small file system', 11 unless $disk;
 	my $filler = "$disk/filler";
 	my $kb = (split ' ', (split /\n/, `df -Pk $disk`)[1])[3] - 40 * 1024;
 	system_or_bail('dd', 'if=/dev/zero', "of=$filler", 'bs=1k', "count=$kb", 'status=none');
@@ -121,13 +121,17 @@ SKIP:
 	is(contents(branch_node($node, 'on')), $branch{on}{contents}, 'with what it had');
 	is(contents($off), $late, 'the other too');
 
-	# Filled to the last byte while it is written to: whatever becomes of that statement, nothing that was committed is lost.
+	# Filled to the last byte while it is written to: whatever becomes of that statement, nothing that was committed is lost. A server that died of it
+	# may have left WAL and a file of the table, which nobody can tell from what is needed: it is back when somebody has made room.
+	my $spare = "$disk/spare";
+	system_or_bail('dd', 'if=/dev/zero', "of=$spare", 'bs=1M', 'count=120', 'status=none');
 	my $load = begin_sql(branch_node($node, 'on'), q{CREATE TABLE big AS SELECT repeat(md5(g::text), 50) FROM generate_series(1, 1000000) g});
 	end_sql($load);
 	value('INSERT INTO stones VALUES (3002, NULL)');
 	is(value('SELECT count(*) FROM stones WHERE id > 3000'), 2, 'a branch that fills the disk does not disturb the main server');
-	ok(poll_until(branch_node($node, 'on'), 'SELECT count(*) FROM stones', 2001, 60), 'it is back without the table that did not fit');
-	is(contents(branch_node($node, 'on')), $branch{on}{contents}, 'with what it had');
+	unlink $spare;
+	my $there = '';
+	ok(wait_until(60, sub { ($there = eval { contents(branch_node($node, 'on')) } // $@) eq $branch{on}{contents} }), 'with room again it is back, with what it had and without the table that did not fit') or diag($there, `df $disk; ls -lR $disk | head -400; tail -n 40 $disk/branches/*.log`);
 }
 is(value(q{SELECT item, detail FROM pitr_check() WHERE NOT ok AND item <> 'in-place restore'}), '', 'pitr_check finds nothing wrong');
 $node->stop;

@@ -93,8 +93,8 @@ if (($ENV{PITR_SWEEP} // '') eq 'full')
 	{
 		arm_only("$point kill");
 		end_sql(begin_sql($node, "SELECT * FROM pitr_finalize_restore('main')"));
+		ok(wait_for_hit($point, 20), "$point kill: met");    # the statement ends with its session, at the cut
 		clear_faults();
-		ok(fault_hit($point), "$point kill: met");
 		ok(ensure_running($node), "$point kill: the server answers");
 		ok(poll_until($look, 'SELECT count(*) FROM stones WHERE id = 3001', 1, 60), "$point kill: what was built is back");
 		is(contents($node), $before, "$point kill: the branch is as it was");
@@ -148,6 +148,20 @@ $done = restore($dev_node, "SELECT * FROM pitr_restore_branch('dev', '$done->{un
 is($done->{outcome}, 'done', 'restored in place by its own server') or diag(explain($done));
 my $undo = branch_of($node, $done->{undo_branch});
 like($undo->{directory}, qr{\.pitr/br-[^/]+\.pitr/}, 'the undo directory is beside it');
+if (($ENV{PITR_SWEEP} // '') eq 'full')
+{
+	foreach my $point (qw(undo_other.before_move undo_other.moved))
+	{
+		arm_only("$point kill");
+		end_sql(begin_sql($node, q{SELECT * FROM pitr_undo_restore('dev')}));
+		clear_faults();
+		ok(fault_hit($point), "$point kill: met");
+		ok(ensure_running($node), "$point kill: the server answers");
+		ok(poll_until($dev_node, 'SELECT 1', 1, 60), "$point kill: and so does the branch");
+		is(contents($dev_node), $of_dev->{contents}, "$point kill: which is as it was");
+		forget_hits();
+	}
+}
 $done = call("pitr_undo_restore('dev')");
 is($done->{state}, 'done', 'undone from the first server') or diag($done->{_err});
 $after = branch_of($node, 'dev');

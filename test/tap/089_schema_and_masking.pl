@@ -12,7 +12,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 $ENV{PITR_SWEEP_SECONDS} = 1;
-my $node = pitr_node('main', conf => "pitr.branch_ports = '6440-6459'\n", init => { extra => ['--data-checksums'] });
+my $node = pitr_node('main', conf => "pitr.branch_ports = '6440-6459'\nmax_prepared_transactions = 4\n", init => { extra => ['--data-checksums'] });
 my $place = abs_path($node->data_dir) . '.pitr';
 my $tablespace = PostgreSQL::Test::Utils::tempdir('stones');
 sub value { return $node->safe_psql('postgres', $_[0]); }
@@ -35,7 +35,8 @@ value($_) foreach (
 	q{CREATE ROLE "odd ""role" IN ROLE owner}, q{CREATE ROLE reader}, q{GRANT pg_read_all_data TO reader},
 	q{ALTER ROLE owner SET work_mem = '9MB'},
 	q{CREATE DATABASE shop OWNER owner ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0 TABLESPACE aside},
-	q{CREATE DATABASE "odd 'db" TEMPLATE template0},
+	q{CREATE DATABASE "odd 'db" TEMPLATE template0}, q{CREATE DATABASE german TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de'},
+	(value('SHOW server_version_num') >= 170000 ? q{CREATE DATABASE built_in TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'} : ()),
 	q{ALTER DATABASE shop SET search_path = inner_things, public}, q{ALTER ROLE owner IN DATABASE shop SET maintenance_work_mem = '99MB'},
 	q{ALTER DATABASE postgres SET default_transaction_read_only = off}, q{COMMENT ON DATABASE postgres IS 'ours'},
 	q{REVOKE CONNECT ON DATABASE shop FROM PUBLIC}, q{GRANT CONNECT ON DATABASE shop TO reader});
@@ -59,10 +60,17 @@ $node->safe_psql('shop', q{CREATE TABLE inner_things.later (x int); INSERT INTO 
 
 # --- schema only ---
 # A transaction that holds a lock at that moment, and one that is prepared, keep nobody waiting.
+my $holder = begin_sql($node, q{BEGIN; LOCK inner_things.people; SELECT pg_sleep(600)}, '\c shop');
+ok(poll_until($node, q{SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = 'shop')}, 1), 'somebody has locked a table');
+$node->safe_psql('shop', q{BEGIN; DROP TABLE inner_things.t1; PREPARE TRANSACTION 'waits'});
 my $shape = create(q{'shape', schema_only => true});
 is($shape->{state}, 'running', 'a branch without rows') or diag($shape->{_err});
 is("$shape->{kind}|$shape->{parent}|$shape->{fork_lsn}", 'schema_only||', 'of its own kind, without a parent');
 my $shape_node = branch_node($node, 'shape');
+is(value(q{SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND pid IN (SELECT pid FROM pg_stat_activity WHERE query LIKE '%LOCK inner_things%')}), 1, 'the lock was held all the while');
+$holder->{handle}->kill_kill;
+value(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%LOCK inner_things%' AND pid <> pg_backend_pid()});
+$node->safe_psql('shop', q{ROLLBACK PREPARED 'waits'});
 is(schema_of($shape_node), schema_of($node), 'roles, databases, schemas: as the source says') or do { write_file_of('a', schema_of($node)); write_file_of('b', schema_of($shape_node)); };
 sub write_file_of { my ($name, $text) = @_; open(my $f, '>', "$ENV{TESTDATADIR}/$name") or return; print $f $text; close $f; diag(scalar `diff $ENV{TESTDATADIR}/a $ENV{TESTDATADIR}/b | head -40`) if $name eq 'b'; return; }
 is($shape_node->safe_psql('shop', 'SELECT count(*) FROM inner_things.people'), 0, 'and no rows');
