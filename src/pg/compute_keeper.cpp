@@ -24,7 +24,8 @@ constexpr std::int64_t kFirstRetryMs = 2000, kLastRetryMs = 300'000;
 // A child asks at once, unless somebody else is at that directory: then a later look answers.
 constexpr std::int64_t kQuestionMs = 500;
 constexpr long kPollMs = 5;
-// Without room a fast stop may not come to an end.
+// A fast stop may not come to an end: for want of room, or because it met the server's own restart after a crash (PostgreSQL 15 then waits for a
+// checkpointer that nobody has told).
 constexpr std::int64_t kFastStopMs = 5000;
 
 std::int64_t Now() { return SystemClock().MonotonicMillis(); }
@@ -49,7 +50,7 @@ void ComputeKeeper::Take(const BranchSet& branches) {
 
 bool ComputeKeeper::IsMissing(const Branch& branch) const {
   const auto failed = failures_.find(branch.id);
-  return !short_of_room_since_ms_ && !starting_.contains(branch.id) &&
+  return !is_short_of_room_ && !starting_.contains(branch.id) &&
          (failed == failures_.end() || failed->second.next_try_ms <= Now()) &&
          !LivingServer(*branch.directory) && !LivingHolder(*branch.directory);
 }
@@ -130,26 +131,42 @@ Status ComputeKeeper::Serve(Repository* repo) {
 // Before the host's server, which may have its own files there, suffers for want of room.
 void ComputeKeeper::KeepRoom() {
   if (wanted_.empty()) return;
-  const Status room = CheckBranchRoom(DirectoryName(*wanted_.front().directory),
-                                      short_of_room_since_ms_.has_value());
+  const Status room = CheckBranchRoom(DirectoryName(*wanted_.front().directory), is_short_of_room_);
   if (room.code() != Code::kDiskFull) {
-    if (short_of_room_since_ms_) LogQuietly(LOG, "pitr_ext: there is room for branches again");
-    short_of_room_since_ms_.reset();
+    if (is_short_of_room_) LogQuietly(LOG, "pitr_ext: there is room for branches again");
+    is_short_of_room_ = false;
     return;
   }
-  if (!short_of_room_since_ms_) {
-    short_of_room_since_ms_ = Now();
+  if (!is_short_of_room_) {
+    is_short_of_room_ = true;
     LogStatus(WARNING, "stopping the servers of branches", room);
   }
-  const int signal = Now() - *short_of_room_since_ms_ < kFastStopMs ? SIGINT : SIGQUIT;
   for (const Branch& branch : wanted_) {
-    const Result<bool> told = SignalServer(*branch.directory, signal);
-    if (!told.ok()) LogStatus(WARNING, "could not stop a branch", told.status());
+    const std::string& directory = *branch.directory;
+    const std::optional<pid_t> living = LivingServer(directory);
+    const auto told = told_.find(directory);
+    if (!living || (told != told_.end() && told->second.pid == *living)) continue;
+    const Result<bool> asked = SignalServer(directory, SIGINT);
+    if (!asked.ok()) LogStatus(WARNING, "could not stop a branch", asked.status());
+    told_[directory] = {*living, Now()};
+  }
+}
+
+// Room or not: one that hangs would not be started again either.
+void ComputeKeeper::SeeThemStop() {
+  std::erase_if(told_, [](const auto& told) {
+    return LivingServer(told.first) != std::optional<pid_t>(told.second.pid);
+  });
+  for (const auto& [directory, told] : told_) {
+    if (Now() - told.at_ms < kFastStopMs) continue;
+    const Result<bool> stopped = SignalServer(directory, SIGQUIT);
+    if (!stopped.ok()) LogStatus(WARNING, "could not stop a branch", stopped.status());
   }
 }
 
 Status ComputeKeeper::Tick(Repository* repo) {
   KeepRoom();
+  SeeThemStop();
   PITR_RETURN_IF_ERROR(Serve(repo));
   const std::uint32_t changes = CountOfChanges();
   const auto is_missing = [this](const Branch& branch) { return IsMissing(branch); };

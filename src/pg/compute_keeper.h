@@ -26,19 +26,26 @@ class ComputeKeeper {
     int count = 0;
     std::int64_t next_try_ms = 0;
   };
+  struct Told {
+    pid_t pid;
+    std::int64_t at_ms;
+  };
 
   bool IsMissing(const Branch& branch) const;
   Status Serve(Repository* repo);
   Status Attend(Repository* repo, const BranchId& id, Child* child, const Json& line);
   Status Start(Repository* repo, const Branch& branch);
   void KeepRoom();
+  void SeeThemStop();
   void Failed(const BranchId& id, const Status& status);
 
   std::vector<Branch> wanted_;
   std::map<BranchId, std::unique_ptr<Child>> starting_;
   std::map<BranchId, Failures> failures_;
   std::uint32_t seen_change_ = 0;
-  std::optional<std::int64_t> short_of_room_since_ms_;
+  bool is_short_of_room_ = false;
+  // Servers that were told to stop for want of room, by directory.
+  std::map<std::string, Told> told_;
 };
 
 }  // namespace pitr::pg

@@ -143,8 +143,11 @@ Result<Json> LiveServerJson() {
   Json copy = Json::array();
   for (const char* name : {"ssl_cert_file", "ssl_key_file", "ssl_ca_file", "ssl_crl_file",
                            "ssl_crl_dir", "ssl_dh_params_file", "krb_server_keyfile"}) {
-    const std::string value = SettingValue(name);
-    if (!value.empty() && value.front() != '/') copy.push_back(value);
+    std::string value = SettingValue(name);
+    // A keytab may say of what type it is, and does in Debian's default; ones of other types are no files.
+    if (value.starts_with("FILE:")) value.erase(0, 5);
+    if (!value.empty() && value.front() != '/' && value.find(':') == std::string::npos)
+      copy.push_back(value);
   }
   live["copy"] = copy;
   live["synchronous_standby_names"] = SettingValue("synchronous_standby_names");

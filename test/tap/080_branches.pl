@@ -48,6 +48,7 @@ is($dev->{state}, 'running', 'a branch from the head runs') or diag($dev->{_err}
 is($dev->{parent}, 'main', 'it has its parent');
 is($dev->{kind}, 'child', 'and is a child');
 is($dev->{port}, 6200, 'on the first port');
+is(join(' ', grep { /:/ } map { s{.*/}{}r } glob("$dev->{directory}/*")), '', 'the type of a keytab is not taken for a file');
 like($dev->{connection}, qr/^host=\S+ port=6200$/, 'reached by a connection text');
 is($dev->{directory}, "$place/$dev->{id}", 'below the branch directory');
 my $dev_node = branch_node($node, 'dev');

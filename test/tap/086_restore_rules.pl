@@ -160,6 +160,7 @@ if (($ENV{PITR_SWEEP} // '') eq 'full')
 		ok(poll_until($dev_node, 'SELECT 1', 1, 60), "$point kill: and so does the branch");
 		is(contents($dev_node), $of_dev->{contents}, "$point kill: which is as it was");
 		forget_hits();
+		ok(wait_until(30, sub { -e branch_of($node, $undo->{name})->{directory} }), "$point kill: the undo directory is found where it is");
 	}
 }
 $done = call("pitr_undo_restore('dev')");
