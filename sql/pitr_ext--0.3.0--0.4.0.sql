@@ -120,3 +120,39 @@ COMMENT ON FUNCTION pitr_branch_tree() IS
     'The branches that are not deleted as a tree, a row a branch: name, age and the LSN it was made from, below its parent. head_time: the last moment of it that can be restored';
 REVOKE ALL ON FUNCTION pitr_branch_tree() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pitr_branch_tree() TO pg_monitor;
+
+CREATE FUNCTION pitr_open_at(point text)
+RETURNS TABLE (point text, lsn pg_lsn, commit_time timestamptz, host text, port integer, connection text, expires_when_idle interval)
+AS 'MODULE_PATHNAME', 'pitr_open_at'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_open_at(text) IS
+    'Where to connect to read the past: a server at that point, which only the user of this server reaches and nobody can write. The same point again is the same server; it goes when nobody was connected for pitr.time_travel_idle_timeout. 53400 when pitr.time_travel_max are in use, PI001 to PI003 as pitr_restore_branch';
+REVOKE ALL ON FUNCTION pitr_open_at(text) FROM PUBLIC;
+
+CREATE FUNCTION pitr_close_at(point text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'pitr_close_at'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_close_at(text) IS
+    'Ends the server at a point of the past, and the sessions that it has. False: there is none';
+REVOKE ALL ON FUNCTION pitr_close_at(text) FROM PUBLIC;
+
+CREATE FUNCTION pitr_query_at(point text,
+    query text,
+    database text DEFAULT NULL)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'pitr_query_at'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_query_at(text, text, text) IS
+    'Rows of one read-only query on the past: SELECT * FROM pitr_query_at(point, query) AS t(name type, ...). It runs as current_user, with the rights that role had then, in the database of that name. All rows are fetched before the first is seen; temp_file_limit holds. 42704 role absent then, 42804 other columns, 25006 a write, errors of the query as they are';
+REVOKE ALL ON FUNCTION pitr_query_at(text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION pitr_query_json_at(point text,
+    query text,
+    database text DEFAULT NULL)
+RETURNS SETOF jsonb
+AS 'MODULE_PATHNAME', 'pitr_query_json_at'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_query_json_at(text, text, text) IS
+    'As pitr_query_at, each row as a JSON object: no column list is needed';
+REVOKE ALL ON FUNCTION pitr_query_json_at(text, text, text) FROM PUBLIC;

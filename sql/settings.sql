@@ -26,6 +26,8 @@ SHOW pitr.branch_settings;
 SHOW pitr.branch_activity;
 SHOW pitr.branch_idle_timeout;
 SHOW pitr.require_preserve_name;
+SHOW pitr.time_travel_idle_timeout;
+SHOW pitr.time_travel_max;
 SET pitr.operation_lock_timeout = '5s';
 SHOW pitr.operation_lock_timeout;
 -- The wording of ranges differs between majors.

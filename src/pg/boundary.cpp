@@ -59,6 +59,21 @@ void Raise(Outcome outcome, const Report& report) {
   pg_unreachable();
 }
 
+[[noreturn]] void RaiseForeign(const ForeignError& error) {
+  const char* state = error.sqlstate;
+  const int code = state != nullptr && std::strlen(state) == 5
+                       ? MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])
+                       : ERRCODE_INTERNAL_ERROR;
+  ereport(ERROR,
+          (errcode(code), errmsg_internal("%s", error.message != nullptr ? error.message : "error"),
+           error.detail != nullptr ? errdetail_internal("%s", error.detail) : 0,
+           error.hint != nullptr ? errhint("%s", error.hint) : 0,
+           error.context != nullptr ? errcontext("%s", error.context) : 0,
+           error.position > 0 ? internalerrposition(error.position) : 0,
+           error.position > 0 ? internalerrquery(error.query) : 0));
+  pg_unreachable();
+}
+
 [[noreturn]] void RaisePanic(int errnum, const char* message) {
   errno = errnum;
   ereport(PANIC, (errcode_for_file_access(), errmsg_internal("%s: %m", message)));

@@ -156,6 +156,14 @@ Outcome Run(F&& body, Report* report) noexcept {
 // FATAL at once, for hooks that end a session. REQUIRES: a shell's frame without anything to destroy. Texts are ASCII.
 [[noreturn]] void RaiseFatal(int sqlstate, const char* message, const char* hint);
 
+// An error of another server as if it were this one's; `position` is in `query`. Texts are in the encoding of the database; null: there is none.
+struct ForeignError {
+  const char *sqlstate, *message, *detail, *hint, *context, *query;
+  int position;
+};
+// RAISES. REQUIRES: inside a Call.
+[[noreturn]] void RaiseForeign(const ForeignError& error);
+
 // PANIC at once: the server goes down and recovers. `errnum` is told with the message.
 [[noreturn]] void RaisePanic(int errnum, const char* message);
 

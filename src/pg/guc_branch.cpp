@@ -18,6 +18,8 @@ constinit char* listen_addresses = nullptr;
 constinit char* branch_settings = nullptr;
 constinit bool activity = false;
 constinit int idle_timeout = 0;
+constinit int time_travel_idle_timeout = 0;
+constinit int time_travel_max = 0;
 constinit bool require_preserve_name = false;
 
 std::string Text(const char* value) { return value != nullptr ? value : ""; }
@@ -62,9 +64,19 @@ void DefineBranchSettings() {
       "A restore to a branch's own history, or of a branch with children, needs "
       "preserve_under_name.",
       nullptr, &require_preserve_name, false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("pitr.time_travel_idle_timeout",
+                          "How long nobody reads from a server at a point of the past before it is "
+                          "removed.",
+                          nullptr, &time_travel_idle_timeout, 30, 1, 86400, PGC_SIGHUP, GUC_UNIT_S,
+                          nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "pitr.time_travel_max", "How many servers at points of the past there are at once; 0: none.",
+      nullptr, &time_travel_max, 4, 0, 64, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
 }
 
 int BranchIdleTimeoutSetting() { return idle_timeout; }
+int TimeTravelIdleTimeoutSetting() { return time_travel_idle_timeout; }
+int TimeTravelMaxSetting() { return time_travel_max; }
 
 BranchSettings CurrentBranchSettings() {
   return {Text(ports), Text(listen_addresses), Text(branch_settings), activity};

@@ -14,6 +14,8 @@ struct BranchSettings {
 
 // Seconds; 0: never.
 int BranchIdleTimeoutSetting();
+int TimeTravelIdleTimeoutSetting();  // s
+int TimeTravelMaxSetting();          // 0: off
 
 void DefineBranchSettings();  // from DefineSettings. RAISES
 BranchSettings CurrentBranchSettings();

@@ -28,6 +28,7 @@
 #include "pg/guc.h"
 #include "pg/interrupts.h"
 #include "pg/log.h"
+#include "pg/look_keeper.h"
 #include "pg/operation.h"
 #include "pg/pin_keeper.h"
 #include "pg/replay_bound.h"
@@ -337,6 +338,7 @@ Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* siz
   } else if (!InRecovery()) {
     PITR_RETURN_IF_ERROR(computes->Tick(repo));
   }
+  PITR_RETURN_IF_ERROR(KeepLooks(repo));
   sizer->Tick();
   if (ArchivingIsOurs()) PITR_RETURN_IF_ERROR(KeepReplayShort(repo, identity));
   const std::int64_t now = SystemClock().Now().micros;

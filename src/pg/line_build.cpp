@@ -60,9 +60,12 @@ Status AuditOperation(const OperationContext& context, const RestoreRequest& req
                       request.function, request.arguments, context.id, outcome, ""});
 }
 
-Result<Json> CommonJob(const OperationContext& context, const std::string& directory) {
+Result<Json> CommonJob(const OperationContext& context, const std::string& directory,
+                       const std::string& sockets_below) {
   PITR_ASSIGN_OR_RETURN(const std::string branches, BranchDirectory());
-  PITR_ASSIGN_OR_RETURN(const std::string sockets, PrivateSocketDirectory(branches, context.id));
+  PITR_ASSIGN_OR_RETURN(
+      const std::string sockets,
+      PrivateSocketDirectory(sockets_below.empty() ? branches : sockets_below, context.id));
   Json job;
   job["directory"] = directory;
   job["bin_directory"] = BinDirectory();
@@ -74,11 +77,12 @@ Result<Json> CommonJob(const OperationContext& context, const std::string& direc
 }
 
 Result<Json> BuildJob(const OperationContext& context, const RestorePlan& plan,
-                      const BranchId& branch, const std::string& directory, bool keep_passwords) {
+                      const BranchId& branch, const std::string& directory, bool keep_passwords,
+                      const std::string& sockets_below) {
   Identity identity = *context.identity;
   identity.branch_id = branch;
   identity.root = plan.root;
-  PITR_ASSIGN_OR_RETURN(Json job, CommonJob(context, directory));
+  PITR_ASSIGN_OR_RETURN(Json job, CommonJob(context, directory, sockets_below));
   const Settings settings = CurrentSettings();
   job["kind"] = "build";
   PutAccess(settings.repository, &job);

@@ -21,10 +21,13 @@ Status AuditOperation(const OperationContext& context, const RestoreRequest& req
                       const std::string& branch, const char* outcome);
 
 // What every job on a directory needs: where programs are, a place for its private socket, today's configuration. THROWS ErrorInFlight.
-Result<Json> CommonJob(const OperationContext& context, const std::string& directory);
+// `sockets_below`: a directory of the caller's for that place; else the branch directory.
+Result<Json> CommonJob(const OperationContext& context, const std::string& directory,
+                       const std::string& sockets_below = {});
 // The job of kind "build". THROWS ErrorInFlight.
 Result<Json> BuildJob(const OperationContext& context, const RestorePlan& plan,
-                      const BranchId& branch, const std::string& directory, bool keep_passwords);
+                      const BranchId& branch, const std::string& directory, bool keep_passwords,
+                      const std::string& sockets_below = {});
 
 // The directory is for a server with this configuration, whose own setting of synchronous standbys is as it stands there.
 void PutLive(const Json& live, Json* job);

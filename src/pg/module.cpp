@@ -9,6 +9,7 @@
 #include "pg/fetch_worker.h"
 #include "pg/guc.h"
 #include "pg/interrupts.h"
+#include "pg/look_guard.h"
 #include "pg/replica_ledger.h"
 #include "pg/shmem.h"
 #include "pg/tablespace_redo.h"
@@ -44,6 +45,7 @@ void _PG_init(void) {
   if (IsStagingServer()) {
     pitr::pg::RedirectTablespaces();
     pitr::pg::RegisterFetchWorkers(true, 0);
+    pitr::pg::LookGuardInit();
     return;
   }
   pitr::pg::ShmemInit();

@@ -66,8 +66,9 @@ struct SlotOutcome {
   std::string busy_id, busy_kind;
 };
 
-// Completion goes on beside the others.
+// Completion goes on beside the others, and looks are in nobody's way.
 bool AreInEachOthersWay(const char* running, const std::string& wanted) {
+  if (running == std::string_view(kLook) || wanted == kLook) return false;
   return (running == std::string_view(kCompletion)) == (wanted == kCompletion);
 }
 
@@ -141,6 +142,11 @@ Result<std::string> TryStart(const NewOperation& operation, const std::string& i
   return id;
 }
 
+Result<std::string> IdOf(const NewOperation& operation) {
+  if (!operation.id.empty()) return operation.id;
+  return NewOperationId(SystemClock().Now().micros / 1000000);
+}
+
 Result<std::string> RequestText(const NewOperation& operation) {
   std::string text = DumpJson(operation.request);
   if (text.size() > sizeof(OperationSlot{}.request)) {
@@ -153,14 +159,14 @@ Result<std::string> RequestText(const NewOperation& operation) {
 }  // namespace
 
 Result<std::string> StartOperationNow(const NewOperation& operation) {
-  PITR_ASSIGN_OR_RETURN(const std::string id, NewOperationId(SystemClock().Now().micros / 1000000));
+  PITR_ASSIGN_OR_RETURN(const std::string id, IdOf(operation));
   PITR_ASSIGN_OR_RETURN(const std::string request, RequestText(operation));
   SlotOutcome outcome;
   return TryStart(operation, id, request, &outcome);
 }
 
 Result<std::string> StartOperation(const NewOperation& operation) {
-  PITR_ASSIGN_OR_RETURN(const std::string id, NewOperationId(SystemClock().Now().micros / 1000000));
+  PITR_ASSIGN_OR_RETURN(const std::string id, IdOf(operation));
   PITR_ASSIGN_OR_RETURN(const std::string request, RequestText(operation));
   const std::int64_t give_up =
       SystemClock().MonotonicMillis() + CurrentSettings().operation_lock_timeout_ms;

@@ -14,6 +14,7 @@
 namespace pitr::pg {
 
 struct NewOperation {
+  std::string id;    // empty: a new one
   std::string kind;  // as in RunKind (operation_worker.cpp), or complete
   std::string branch, branch_id;
   Json request;

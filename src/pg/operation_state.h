@@ -7,6 +7,7 @@
 namespace pitr::pg {
 
 inline constexpr int kOperationSlots = 8;
+inline constexpr char kLook[] = "look";  // a kind that runs beside all others
 
 enum class OperationState : std::uint32_t {
   kFree = 0,

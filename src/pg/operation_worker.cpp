@@ -54,6 +54,7 @@ Result<Json> RunKind(const std::string& kind, const OperationContext& context) {
   if (kind == "build") return RunBuildRestore(context);
   if (kind == "verify") return RunVerify(context);
   if (kind == "branch") return RunCreateBranch(context);
+  if (kind == kLook) return RunLook(context);
   if (kind == "undelete") return RunUndelete(context);
   if (kind == "restore_other") return RunRestoreOther(context);
   return Status(Code::kInternal, "unknown kind of operation \"" + kind + "\"");

@@ -46,7 +46,9 @@ Result<Timestamp> ServerTime(const std::string& text) {
   return FromPostgresTime(time);
 }
 
-Status ReadText(const std::string& text, const Session& session, PlanRequest* plan) {
+}  // namespace
+
+Status ReadPoint(const std::string& text, const Session& session, PlanRequest* plan) {
   const auto is_branch = [&](std::string_view name) {
     return session.branches.FindName(name) != nullptr;
   };
@@ -66,6 +68,8 @@ Status ReadText(const std::string& text, const Session& session, PlanRequest* pl
   PITR_ASSIGN_OR_RETURN(plan->point.time, ServerTime(text));
   return Status::Ok();
 }
+
+namespace {
 
 Status ReadSource(FunctionCallInfo fcinfo, const Session& session, RestoreRequest* request) {
   PlanRequest* plan = &request->plan;
@@ -106,7 +110,7 @@ Status ReadTarget(FunctionCallInfo fcinfo, RestoreShape shape, const Session& se
   }
   switch (shape) {
     case RestoreShape::kText:
-      return ReadText(TextArg(fcinfo, 0), session, plan);
+      return ReadPoint(TextArg(fcinfo, 0), session, plan);
     case RestoreShape::kTime: {
       PITR_ASSIGN_OR_RETURN(plan->point.time, TimeArg(fcinfo, 0));
       plan->point.kind = Point::Kind::kTime;

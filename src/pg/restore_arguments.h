@@ -13,6 +13,9 @@ enum class RestoreShape { kText, kTime, kLsn, kSource };
 Result<RestoreRequest> ReadRestoreArguments(FunctionCallInfo fcinfo, RestoreShape shape,
                                             const Session& session, const char* function,
                                             bool has_wait);
+// A point as people write it: source[@point], or a bare target of the connected branch, into `plan`, whose `now` is set. kInvalidText, kInvalidTime,
+// kInvalidArgument. THROWS ErrorInFlight.
+Status ReadPoint(const std::string& text, const Session& session, PlanRequest* plan);
 // The arguments as text, for the audit row of a call that fails before they are understood.
 std::string DescribeArguments(FunctionCallInfo fcinfo, RestoreShape shape);
 

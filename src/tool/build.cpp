@@ -94,6 +94,7 @@ class Build {
 
   Status Run();
   Status Visit(const std::function<Status(const ConnectTo&, Connection*)>& look);
+  Status StayAtPoint(const LookPlace& place);
   void EndReadAhead() { read_ahead_.reset(); }  // before the directory is removed
   BuildResult result;
 
@@ -105,8 +106,9 @@ class Build {
   Status BeginReadAhead();
   RecoveryRequest MakeRecovery() const;
   Result<std::unique_ptr<RecoveringServer>> BeginRecovery(const RecoveryRequest& recovery);
+  Result<std::unique_ptr<RecoveringServer>> RecoverAndPromote();
   Status Recover();
-  Status RecoverAndPromote(RecoveringServer* server);
+  Status WaitAtTarget(RecoveringServer* server);
   Status CarryRolesOver(Connection* connection);
   Status Mask(Connection* connection);
   Status CheckTimeline();
@@ -202,14 +204,11 @@ Status Build::BeginReadAhead() {
   return Status::Ok();
 }
 
-Status Build::RecoverAndPromote(RecoveringServer* server) {
+Status Build::WaitAtTarget(RecoveringServer* server) {
   ReplayMeter meter(client_, request_.wal_from);
   PITR_RETURN_IF_ERROR(server->WaitAtTarget([&meter](Lsn lsn) { meter.To(lsn); }, cancel_));
   result.replay_ms = static_cast<std::uint64_t>(SystemClock().MonotonicMillis() - replay_began_ms_);
   PITR_FAULT("build.at_target");
-  client_->progress()->Phase("promote");
-  PITR_RETURN_IF_ERROR(server->Promote(cancel_));
-  PITR_FAULT("build.promoted");
   return Status::Ok();
 }
 
@@ -294,22 +293,45 @@ Result<std::unique_ptr<RecoveringServer>> Build::BeginRecovery(const RecoveryReq
   for (const std::string& name : ignored) {
     client_->Note("setting \"" + name + "\" of pitr.recovery_settings is not for recovery");
   }
-  PITR_RETURN_IF_ERROR(RecoverAndPromote(server.get()));
+  PITR_RETURN_IF_ERROR(WaitAtTarget(server.get()));
   return server;
+}
+
+Result<std::unique_ptr<RecoveringServer>> Build::RecoverAndPromote() {
+  PITR_ASSIGN_OR_RETURN(auto server, BeginRecovery(MakeRecovery()));
+  client_->progress()->Phase("promote");
+  PITR_RETURN_IF_ERROR(server->Promote(cancel_));
+  PITR_FAULT("build.promoted");
+  return server;
+}
+
+Status Build::StayAtPoint(const LookPlace& place) {
+  PITR_RETURN_IF_ERROR(OpenSnapshot());
+  PITR_RETURN_IF_ERROR(LayOut());
+  RecoveryRequest recovery = MakeRecovery();
+  recovery.config.is_look = true;
+  recovery.host = place.host;
+  recovery.log = place.log;
+  PITR_ASSIGN_OR_RETURN(const auto server, BeginRecovery(recovery));
+  PITR_ASSIGN_OR_RETURN(const demand::FolderSummary missing,
+                        demand::ReadFolder(request_.directory));
+  result.incomplete_bytes = missing.absent_bytes;
+  PITR_RETURN_IF_ERROR(server->LeaveToReaders(cancel_));
+  PITR_FAULT("look.left");
+  return Status::Ok();
 }
 
 // In-progress transactions of that moment are over then, and their locks with them.
 Status Build::Visit(const std::function<Status(const ConnectTo&, Connection*)>& look) {
   PITR_RETURN_IF_ERROR(OpenSnapshot());
   PITR_RETURN_IF_ERROR(LayOut());
-  const RecoveryRequest recovery = MakeRecovery();
-  PITR_ASSIGN_OR_RETURN(const auto server, BeginRecovery(recovery));
+  PITR_ASSIGN_OR_RETURN(const auto server, RecoverAndPromote());
   EndReadAhead();
-  return look(recovery.connect, server->connection());
+  return look(MakeRecovery().connect, server->connection());
 }
 
 Status Build::Recover() {
-  PITR_ASSIGN_OR_RETURN(const auto server, BeginRecovery(MakeRecovery()));
+  PITR_ASSIGN_OR_RETURN(const auto server, RecoverAndPromote());
   PITR_RETURN_IF_ERROR(CarryRolesOver(server->connection()));
   if (request_.masking) PITR_RETURN_IF_ERROR(Mask(server->connection()));
   PITR_RETURN_IF_ERROR(server->Finish(cancel_));
@@ -408,6 +430,19 @@ Status VisitPoint(const BuildRequest& request, BuildClient* client,
                   const CancelToken& cancel) {
   PITR_RETURN_IF_ERROR(CheckPlacesAreFree(request));
   return Build(request, client, cancel).Visit(look);
+}
+
+Result<BuildResult> BuildLook(const BuildRequest& request, const LookPlace& place,
+                              BuildClient* client, const CancelToken& cancel) {
+  PITR_RETURN_IF_ERROR(CheckPlacesAreFree(request));
+  Build build(request, client, cancel);
+  const Status status = build.StayAtPoint(place);
+  build.EndReadAhead();
+  if (!status.ok()) {
+    RemoveBuilt(request, client);
+    return status;
+  }
+  return std::move(build.result);
 }
 
 Result<BuildResult> BuildReplacement(const BuildRequest& request, BuildClient* client,

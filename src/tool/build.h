@@ -88,6 +88,14 @@ Status VisitPoint(const BuildRequest& request, BuildClient* client,
                   const std::function<Status(const ConnectTo&, Connection*)>& look,
                   const CancelToken& cancel);
 
+// The directory as it was at the point, with a server for readers that stays (core/work/look.h) as long as the postmaster of the mark `host`. On error or
+// cancel neither is left. Not durable.
+struct LookPlace {
+  std::string host, log;
+};
+Result<BuildResult> BuildLook(const BuildRequest& request, const LookPlace& place,
+                              BuildClient* client, const CancelToken& cancel);
+
 // Nothing is where the directory and its chosen tablespaces shall be, but for what claims it (directory_claim.h): what was there before is never
 // removed. kAlreadyExists.
 Status CheckPlacesAreFree(const BuildRequest& request);

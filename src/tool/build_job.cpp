@@ -143,6 +143,21 @@ Result<Json> RunSchemaJob(const Json& job, JobContext* context) {
   return line;
 }
 
+Result<Json> RunLookJob(const Json& job, JobContext* context) {
+  PITR_ASSIGN_OR_RETURN(const BuildRequest request, ParseBuildJob(job));
+  const Json* look = JsonObject(job, "look");
+  if (look == nullptr) {
+    return Status(Code::kCorrupt, "member \"look\" is missing");
+  }
+  LookPlace place;
+  PITR_ASSIGN_OR_RETURN(place.host, JsonText(*look, "host"));
+  PITR_ASSIGN_OR_RETURN(place.log, JsonText(*look, "log"));
+  WorkerClient client(context);
+  PITR_ASSIGN_OR_RETURN(const BuildResult result,
+                        BuildLook(request, place, &client, *context->cancel));
+  return BuiltLine(result);
+}
+
 Result<Json> RunBuildJob(const Json& job, JobContext* context) {
   PITR_ASSIGN_OR_RETURN(const BuildRequest request, ParseBuildJob(job));
   WorkerClient client(context);

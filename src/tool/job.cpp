@@ -46,6 +46,9 @@ Result<Json> Dispatch(const Json& job, JobContext* context) {
   if (kind == "build") {
     return RunBuildJob(job, context);
   }
+  if (kind == "look") {
+    return RunLookJob(job, context);
+  }
   if (kind == "schema") {
     return RunSchemaJob(job, context);
   }

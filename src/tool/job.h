@@ -77,6 +77,7 @@ struct JobContext {
 // The kinds. Each returns the last line: {"done":{…}} or {"built":{…}}.
 Result<Json> RunSnapshotJob(const Json& job, JobContext* context);
 Result<Json> RunBuildJob(const Json& job, JobContext* context);
+Result<Json> RunLookJob(const Json& job, JobContext* context);
 Result<Json> RunSchemaJob(const Json& job, JobContext* context);
 Result<Json> RunPrepareJob(const Json& job, JobContext* context);
 Result<Json> RunStartJob(const Json& job, JobContext* context);

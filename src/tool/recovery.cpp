@@ -11,6 +11,7 @@
 
 #include "core/base/file.h"
 #include "core/types/wal_name.h"
+#include "core/work/look.h"
 #include "tool/live_trial.h"
 
 namespace pitr::tool {
@@ -67,7 +68,12 @@ StagingOptions ServerOptions(const RecoveryRequest& request) {
                          {"PITR_REBUILDABLE", request.source.durable ? "0" : "1"},
                          {"PITR_WAL_GET_CONFIG", StagingFile(request.directory, kWalGetFile)},
                          {"PITR_TABLESPACES_OF", request.branch}};
-  options.log_file = StagingFile(request.directory, kLogFile);
+  options.log_file = request.log.empty() ? StagingFile(request.directory, kLogFile) : request.log;
+  if (request.config.is_look) {
+    options.environment[std::string(kLookVariable)] = "1";
+    options.supervisor = request.config.program;
+    options.host = request.host;
+  }
   return options;
 }
 
@@ -169,6 +175,7 @@ Status RecoveringServer::WaitAtTarget(const std::function<void(Lsn)>& replayed,
         replayed(look->replayed);
         PITR_ASSIGN_OR_RETURN(const bool at_target, Judge(*look));
         if (at_target) {
+          is_in_recovery_ = look->in_recovery;
           return Status::Ok();
         }
       } else if (look.status().code() == Code::kUnavailable) {
@@ -181,6 +188,27 @@ Status RecoveringServer::WaitAtTarget(const std::function<void(Lsn)>& replayed,
     }
     std::this_thread::sleep_for(round < kFirstRounds ? kFirstPoll : kLaterPoll);
   }
+}
+
+Status RecoveringServer::StandBy(const CancelToken& cancel) {
+  connection_.reset();
+  PITR_RETURN_IF_ERROR(server_->Stop(StopMode::kFast, cancel));
+  PITR_RETURN_IF_ERROR(CheckShutDown(request_.directory));
+  request_.config.stands_by = true;
+  PITR_ASSIGN_OR_RETURN(const std::string config, RecoveryConfigText(request_.config, nullptr));
+  PITR_RETURN_IF_ERROR(WriteText(StagingFile(request_.directory, kConfigFile), config));
+  PITR_RETURN_IF_ERROR(WriteText(JoinPath(request_.directory, "standby.signal"), ""));
+  PITR_ASSIGN_OR_RETURN(server_, StagingServer::Start(ServerOptions(request_)));
+  return server_->WaitReady(cancel);
+}
+
+Status RecoveringServer::LeaveToReaders(const CancelToken& cancel) {
+  if (!is_in_recovery_) {
+    PITR_RETURN_IF_ERROR(StandBy(cancel));
+  }
+  connection_.reset();
+  server_->Leave();
+  return Status::Ok();
 }
 
 Status RecoveringServer::PromoteByFile() const {

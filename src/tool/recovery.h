@@ -21,8 +21,10 @@ struct RecoveryRequest {
   RecoveryConfig config;
   ConnectTo connect;
   WalSource source;
-  BranchId branch;  // that the directory will write: its tablespaces are named after it
-  Lsn record_end;   // of the target record: nothing behind it may be replayed
+  BranchId branch;   // that the directory will write: its tablespaces are named after it
+  Lsn record_end;    // of the target record: nothing behind it may be replayed
+  std::string host;  // mark of the postmaster that a look (`config.is_look`) ends with
+  std::string log;   // of a look; empty: beside the other files
 };
 
 class RecoveringServer {
@@ -34,6 +36,9 @@ class RecoveringServer {
   // Until the target record, and nothing behind it, is replayed: recovery pauses there, or has ended by itself. `replayed` hears
   // how far it is. An error when it stopped anywhere else.
   Status WaitAtTarget(const std::function<void(Lsn)>& replayed, const CancelToken& cancel);
+  // At the target: for readers from here on, whatever becomes of us. One that has promoted itself, since hot standby could not become active there
+  // (internals 6), becomes a standby first: what was in progress is over by that as well, and nothing can be written.
+  Status LeaveToReaders(const CancelToken& cancel);
   // Out of recovery, on a new timeline. IDEMPOTENT.
   Status Promote(const CancelToken& cancel);
   // REQUIRES: Promote was OK.
@@ -48,11 +53,13 @@ class RecoveringServer {
   Result<Look> LookOnce(const CancelToken& cancel);
   Result<bool> Judge(const Look& look) const;
   Status PromoteByFile() const;
+  Status StandBy(const CancelToken& cancel);
   void ReportSpool(const std::function<void(Lsn)>& replayed) const;
 
   RecoveryRequest request_;
   std::unique_ptr<StagingServer> server_;
   std::optional<Connection> connection_;
+  bool is_in_recovery_ = true;
 };
 
 // Paths of what staging leaves in a directory while it works.

@@ -121,6 +121,28 @@ void AddRecovery(const RecoveryConfig& config, std::vector<Setting>* settings) {
       });
 }
 
+// A server that is read from, by sessions that are let in as whoever asks.
+void AddLook(const RecoveryConfig& config, std::vector<Setting>* settings) {
+  if (!config.is_look) {
+    return;
+  }
+  settings->insert(settings->end(),
+                   {
+                       // Nothing here is ever shipped, nor may anything that it wrote be.
+                       {"archive_mode", "off"},
+                       // Whoever asked may be gone in the middle of a query, with the whole server.
+                       {"client_connection_check_interval", "1s"},
+                   });
+  if (config.stands_by) {
+    // At the end of all the WAL that it has; there is no more.
+    settings->insert(settings->end(), {
+                                          {"restore_command", ""},
+                                          {"recovery_target_lsn", ""},
+                                          {"recovery_target_timeline", "latest"},
+                                      });
+  }
+}
+
 void AddComparedSettings(const ControlSettings& least, std::vector<Setting>* settings) {
   settings->insert(
       settings->end(),
@@ -284,6 +306,7 @@ Result<std::string> RecoveryConfigText(const RecoveryConfig& config,
     }
   }
   AddDemand(config, &settings);
+  AddLook(config, &settings);
   return "# Generated; the server that recovers this directory ends with its build.\n" +
          FileText(settings);
 }

@@ -34,9 +34,11 @@ struct RecoveryConfig {
   bool is_incomplete =
       false;  // the directory: then the server must load pages, by the library, and fsync (internals 2c)
   bool has_in_place_tablespaces = false;  // folders of pg_tblspc
-  int fetch_workers = 0;                  // of those, 0: none are needed
-  KeySource keys;                         // that they open the repository with
-  std::string recovery_settings;          // "name=value; …", from the user
+  // It stays at the target for readers: paused, or (`stands_by`) when it has promoted itself there and is a standby again.
+  bool is_look = false, stands_by = false;
+  int fetch_workers = 0;          // of those, 0: none are needed
+  KeySource keys;                 // that they open the repository with
+  std::string recovery_settings;  // "name=value; …", from the user
 };
 
 // "name=value; name=value", blanks and empty parts ignored; kInvalidArgument naming the part that is neither.

@@ -25,15 +25,17 @@ namespace {
 
 constexpr std::chrono::milliseconds kPoll(20);
 constexpr std::chrono::seconds kQuitPatience(5);
+// `pitr compute` ends its server in less.
+constexpr std::chrono::seconds kSupervisorPatience(15);
 constexpr std::size_t kTailBytes = 1500;
 
 // Between fork and exec of a process with threads: system calls only.
 [[noreturn]] void RunPostmaster(const char* program, char** arguments, char** environment,
-                                int log_fd, pid_t parent) {
+                                int log_fd, pid_t parent, bool stays) {
   ResetSignalsInChild();
   setsid();
   // Survives exec. When the parent died before, nobody will send it.
-  prctl(PR_SET_PDEATHSIG, SIGQUIT);
+  prctl(PR_SET_PDEATHSIG, stays ? 0 : SIGQUIT);
   const int nothing = open("/dev/null", O_RDONLY);
   if (getppid() != parent || nothing < 0 || dup2(nothing, 0) < 0 || dup2(log_fd, 1) < 0 ||
       dup2(log_fd, 2) < 0) {
@@ -121,7 +123,13 @@ Result<std::unique_ptr<StagingServer>> StagingServer::Start(const StagingOptions
   }
   PITR_ASSIGN_OR_RETURN(const File log,
                         File::Open(options.log_file, O_WRONLY | O_CREAT | O_APPEND));
+  const bool stays = !options.supervisor.empty();
   std::vector<std::string> arguments = {program, "-D", options.directory};
+  if (stays) {
+    arguments = {
+        options.supervisor, "compute",    "--directory", options.directory, "--program", program,
+        "--host",           options.host, "--log",       options.log_file,  "--"};
+  }
   arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
   std::vector<std::string> environment = ServerEnvironment(options.environment);
   std::vector<char*> argument_pointers = ExecPointers(&arguments);
@@ -132,8 +140,8 @@ Result<std::unique_ptr<StagingServer>> StagingServer::Start(const StagingOptions
     return Status::FromErrno(errno, "start \"" + program + "\"");
   }
   if (child == 0) {
-    RunPostmaster(program.c_str(), argument_pointers.data(), environment_pointers.data(), log.fd(),
-                  self);
+    RunPostmaster(argument_pointers.front(), argument_pointers.data(), environment_pointers.data(),
+                  log.fd(), self, stays);
   }
   return std::unique_ptr<StagingServer>(new StagingServer(options, child));
 }
@@ -151,8 +159,10 @@ void StagingServer::EndNow() noexcept {
   if (Reap()) {
     return;
   }
-  kill(pid_, SIGQUIT);
-  const auto give_up = std::chrono::steady_clock::now() + kQuitPatience;
+  const bool is_supervised = !options_.supervisor.empty();
+  kill(pid_, is_supervised ? SIGTERM : SIGQUIT);
+  const auto give_up =
+      std::chrono::steady_clock::now() + (is_supervised ? kSupervisorPatience : kQuitPatience);
   while (!Reap() && std::chrono::steady_clock::now() < give_up) {
     std::this_thread::sleep_for(kPoll);
   }
@@ -199,7 +209,7 @@ Status StagingServer::Stop(StopMode mode, const CancelToken& cancel) {
     return Status::Ok();
   }
   if (!Reap()) {
-    kill(pid_, SIGINT);
+    kill(pid_, options_.supervisor.empty() ? SIGINT : SIGTERM);
   }
   while (!Reap()) {
     if (cancel.IsCancelled()) {

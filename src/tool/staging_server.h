@@ -22,6 +22,8 @@ struct StagingOptions {
   std::vector<std::string> arguments;              // after -D directory
   std::map<std::string, std::string> environment;  // added to what is left of ours
   std::string log_file;                            // its stdout and stderr, appended
+  // The program `pitr` and the mark of a postmaster: its `compute` runs the server, which then can be left to that. Empty: we do.
+  std::string supervisor, host;
 };
 
 enum class StopMode { kFast, kImmediate };
@@ -38,7 +40,7 @@ class StagingServer {
   StagingServer(const StagingServer&) = delete;
   StagingServer& operator=(const StagingServer&) = delete;
 
-  pid_t pid() const { return pid_; }
+  pid_t pid() const { return pid_; }  // of its supervisor, if it has one
   // Reaps. OK while it runs; else the status of its end with the last lines of its log as detail.
   Status CheckRunning();
   // The word that the postmaster keeps in postmaster.pid: "starting", "ready", "standby", "stopping"; empty before.
@@ -47,6 +49,8 @@ class StagingServer {
   Status WaitReady(const CancelToken& cancel);
   // Until it is gone. A fast stop that is cancelled becomes an immediate one and returns kCancelled.
   Status Stop(StopMode mode, const CancelToken& cancel);
+  // It stays when we end. REQUIRES: a supervisor.
+  void Leave() { is_running_ = false; }
   // An error with the last lines of the log as detail.
   Status Failure(std::string message) const;
 

@@ -29,6 +29,7 @@ Result<Pin> Decode(const SnapshotId& snapshot, const BranchId& branch, const Jso
   PITR_ASSIGN_OR_RETURN(pin.directory, JsonText(json, "directory"));
   PITR_ASSIGN_OR_RETURN(pin.renewed_at.micros, JsonInt(json, "renewed_at"));
   PITR_ASSIGN_OR_RETURN(pin.expires_at.micros, JsonInt(json, "expires_at"));
+  pin.of_look = json.value("look", false);
   return pin;
 }
 
@@ -38,6 +39,7 @@ Json Encode(const Pin& pin) {
   json["directory"] = pin.directory;
   json["renewed_at"] = pin.renewed_at.micros;
   json["expires_at"] = pin.expires_at.micros;
+  if (pin.of_look) json["look"] = true;
   return json;
 }
 
@@ -103,6 +105,11 @@ Pin NewPin(const SnapshotId& snapshot, const BranchId& branch, const std::string
   return {snapshot, branch, HostName(), directory, now, {now.micros + kPinMicros}};
 }
 
+Pin NewLookPin(const SnapshotId& snapshot, const BranchId& branch, const std::string& directory,
+               Timestamp now) {
+  return {snapshot, branch, HostName(), directory, now, {now.micros + kLookPinMicros}, true};
+}
+
 Result<std::vector<Pin>> PinsIn(const Json& document) {
   std::vector<Pin> pins;
   for (const auto& [id, entry] : document.items()) {
@@ -124,7 +131,8 @@ Result<std::optional<Pin>> PinOf(const Json& document, const BranchSet& branches
   PITR_ASSIGN_OR_RETURN(const std::vector<Pin> pins, PinsIn(document));
   for (const Pin& pin : pins) {
     const Branch* branch = branches.FindId(pin.branch);
-    const bool is_void = branch == nullptr || branch->deleted_at || pin.expires_at < now;
+    const bool has_branch = branch != nullptr && !branch->deleted_at;
+    const bool is_void = (!has_branch && !pin.of_look) || pin.expires_at < now;
     if (pin.snapshot == snapshot && !is_void) return std::optional(pin);
   }
   return std::optional<Pin>();

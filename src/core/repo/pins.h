@@ -18,6 +18,7 @@
 namespace pitr {
 
 // How long a pin holds when nobody renews it: a machine that does not come back must not keep a snapshot for ever.
+inline constexpr std::int64_t kLookPinMicros = 6LL * 3600 * 1000000;
 inline constexpr std::int64_t kPinMicros = 7LL * 86400 * 1000000;
 // Who has the directory renews it when it is that old.
 inline constexpr std::int64_t kPinRenewMicros = 3600LL * 1000000;
@@ -28,11 +29,17 @@ struct Pin {
       branch;  // of the directory; a pin of one that is not in the catalogue, or deleted, is void
   std::string host, directory;  // for people
   Timestamp renewed_at, expires_at;
+  bool of_look =
+      false;  // `branch` is the identity of a look (core/work/look.h), which no catalogue has
 };
 
 // Of this machine, from now on.
 Pin NewPin(const SnapshotId& snapshot, const BranchId& branch, const std::string& directory,
            Timestamp now);
+
+// For a look, which lives for hours at most without that somebody renews it.
+Pin NewLookPin(const SnapshotId& snapshot, const BranchId& branch, const std::string& directory,
+               Timestamp now);
 
 // Of the document; kCorrupt names the snapshot.
 Result<std::vector<Pin>> PinsIn(const Json& document);

@@ -1,0 +1,257 @@
+#include "pg/look_table.h"
+
+#include <algorithm>
+#include <csignal>
+
+#include "core/base/fault.h"
+#include "core/base/json.h"
+#include "core/work/living_server.h"
+#include "pg/boundary.h"
+#include "pg/branch_directory.h"
+#include "pg/branch_room.h"
+#include "pg/branch_source.h"
+#include "pg/compute.h"
+#include "pg/guc_branch.h"
+#include "pg/interrupts.h"
+#include "pg/operation.h"
+#include "pg/operation_slots.h"
+#include "pg/restore_arguments.h"
+#include "pg/server_facts.h"
+#include "pg/ship_file.h"
+#include "pg/postgres_headers.h"
+
+namespace pitr::pg {
+
+namespace {
+
+constexpr std::int64_t kShipMillis = 10000, kEndMillis = 10000, kTableMillis = 60000;
+constexpr long kPollMs = 5;
+// The launcher takes one that it looks at for a moment only.
+constexpr int kUseTries = 100;
+// A look may go between the moment that it is found and the one that it is used.
+constexpr int kRounds = 10;
+
+// Whoever looks for a look or makes one, one after the other.
+Result<File> LockTable(const std::string& place) {
+  const std::int64_t give_up = SystemClock().MonotonicMillis() + kTableMillis;
+  for (;;) {
+    PITR_ASSIGN_OR_RETURN(File lock, TryLockLooks(place));
+    if (lock.is_open()) return lock;
+    if (SystemClock().MonotonicMillis() >= give_up) {
+      return Status(Code::kLockTimeout, "other sessions that look at the past take too long");
+    }
+    NapOnLatch(kPollMs);
+    CheckInterrupts();
+  }
+}
+
+struct Wanted {
+  PlanRequest request;
+  RestorePlan plan;
+};
+
+// What was committed there until now can be looked at.
+Status Ship(const Session& session, const PlanRequest& request) {
+  PITR_ASSIGN_OR_RETURN(const BranchId source,
+                        FindSource(session.branches, request.self, request.source));
+  if (source == session.identity.branch_id) return RequestShip(kShipMillis);
+  const Branch* branch = session.branches.FindId(source);
+  if (branch == nullptr) return Status::Ok();
+  const auto directory = DirectoryOf(*branch, session.identity.branch_id);
+  if (!directory) return Status::Ok();
+  if (!LivingServer(*directory)) return ShipLeft(session.repo.get(), *branch);
+  return AskToShip(*directory, kShipMillis, [] { return ServerCancel().IsCancelled(); });
+}
+
+Result<Wanted> Resolve(const Session& session, const std::string& point) {
+  Wanted wanted;
+  wanted.request.self = session.identity.branch_id;
+  wanted.request.now = SystemClock().Now();
+  // Who is let into a masked branch only must not see more than that by way of it.
+  wanted.request.for_new_branch =
+      !session.branches.MaskedOrigin(session.identity.branch_id).has_value();
+  PITR_RETURN_IF_ERROR(ReadPoint(point, session, &wanted.request));
+  PITR_RETURN_IF_ERROR(Ship(session, wanted.request));
+  PITR_ASSIGN_OR_RETURN(wanted.plan, PlanRestore(session.repo.get(), session.branches,
+                                                 wanted.request, nullptr, nullptr));
+  return wanted;
+}
+
+bool IsFor(const Look& look, const RestorePlan& plan) {
+  return look.IsAt(plan.owner, plan.timeline, plan.record_end);
+}
+
+// It can be entered, as far as anybody can see; not one that is about to end.
+bool IsServing(const Look& look) {
+  return LivingServer(look.data()).has_value() && ServerWord(look.data()) == "ready";
+}
+
+// Not open: it is gone, or goes.
+Result<File> Use(const Look& look) {
+  for (int i = 0; i < kUseTries; i++) {
+    PITR_ASSIGN_OR_RETURN(File use, TryUseLook(look.folder));
+    if (use.is_open()) return IsServing(look) ? std::move(use) : File();
+    if (!PathExists(look.folder)) return File();
+    NapOnLatch(kPollMs);
+    CheckInterrupts();
+  }
+  return File();
+}
+
+bool Counts(const Look& look) { return look.is_ready ? IsServing(look) : IsBeingBuilt(look); }
+
+// There is room for one more: an idle one is given up for it, the one that was used the longest time ago.
+Status MakeRoom(const std::string& place) {
+  std::vector<Look> looks = ListLooks(place);
+  std::erase_if(looks, [](const Look& look) { return !Counts(look); });
+  std::sort(looks.begin(), looks.end(), [](const Look& a, const Look& b) {
+    return LastUseOfLook(a.folder) < LastUseOfLook(b.folder);
+  });
+  const std::size_t most = static_cast<std::size_t>(TimeTravelMaxSetting());
+  std::size_t left = looks.size();
+  for (const Look& look : looks) {
+    if (left < most) break;
+    if (!look.is_ready) continue;
+    PITR_ASSIGN_OR_RETURN(const File taken, TryTakeLook(look.folder));
+    if (!taken.is_open()) continue;
+    PITR_RETURN_IF_ERROR(EndLook(look, taken));
+    left--;
+  }
+  if (left < most) return Status::Ok();
+  return Status(Code::kLimit, "all " + std::to_string(most) + " servers of the past are in use")
+      .WithHint(
+          "Wait for one of them, end one with pitr_close_at(point), or raise "
+          "pitr.time_travel_max.");
+}
+
+Result<Look> Describe(const std::string& place, const std::string& point, const Wanted& wanted) {
+  PITR_ASSIGN_OR_RETURN(const std::string name, NewLookName());
+  Look look;
+  look.folder = JoinPath(place, name);
+  PITR_ASSIGN_OR_RETURN(look.operation, NewOperationId(wanted.request.now.micros / 1000000));
+  look.line = wanted.plan.owner;
+  look.timeline = wanted.plan.timeline;
+  look.record_end = wanted.plan.record_end;
+  look.point = point;
+  return look;
+}
+
+Status Begin(const Session& session, const Look& look, const Wanted& wanted) {
+  PITR_RETURN_IF_ERROR(MakeDirectories(look.folder));
+  PITR_RETURN_IF_ERROR(WriteLook(look));
+  PITR_FAULT("look.reserved");
+  RestoreRequest request;
+  request.plan = wanted.request;
+  NewOperation operation;
+  operation.id = look.operation;
+  operation.kind = kLook;
+  operation.branch = wanted.plan.line_name;
+  operation.branch_id = session.identity.branch_id;
+  operation.request = RequestToJson(request);
+  operation.request["folder"] = look.folder;
+  operation.role_name = CurrentRole();
+  return StartOperation(operation).status();
+}
+
+// One that others build is waited for; a cancel of this session ends only what it began itself.
+Result<HeldLook> AwaitBuilt(const std::string& operation, const std::string& folder, bool is_ours) {
+  PITR_ASSIGN_OR_RETURN(const OperationSlot slot, WaitForOperation(operation, is_ours, false));
+  if (is_ours) {
+    ReleaseOperation(operation);
+    if (slot.state != OperationState::kDone) return StatusOfSlot(slot);
+  }
+  HeldLook held;
+  Result<Look> look = ReadLook(folder);
+  if (!look.ok()) return held;
+  PITR_ASSIGN_OR_RETURN(held.use, Use(*look));
+  held.look = *std::move(look);
+  return held;
+}
+
+// `use` is not open when it has to be tried again.
+Result<HeldLook> FindOrBuild(const Session& session, const std::string& place,
+                             const std::string& point) {
+  PITR_ASSIGN_OR_RETURN(const Wanted wanted, Resolve(session, point));
+  PITR_ASSIGN_OR_RETURN(File table, LockTable(place));
+  for (const Look& look : ListLooks(place)) {
+    if (!IsFor(look, wanted.plan)) continue;
+    if (look.is_ready) {
+      PITR_ASSIGN_OR_RETURN(File use, Use(look));
+      if (use.is_open()) return HeldLook{look, std::move(use)};
+    } else if (IsBeingBuilt(look)) {
+      table = File();
+      Result<HeldLook> held = AwaitBuilt(look.operation, look.folder, false);
+      return held.status().code() == Code::kNotFound ? HeldLook() : std::move(held);
+    }
+  }
+  PITR_RETURN_IF_ERROR(MakeRoom(place));
+  PITR_RETURN_IF_ERROR(CheckBranchRoom(place));
+  PITR_ASSIGN_OR_RETURN(const Look look, Describe(place, point, wanted));
+  const Status begun = Begin(session, look, wanted);
+  if (!begun.ok()) {
+    PITR_RETURN_IF_ERROR(RemoveTree(look.folder));
+    return begun;
+  }
+  table = File();
+  return AwaitBuilt(look.operation, look.folder, true);
+}
+
+Status CheckOn() {
+  if (TimeTravelMaxSetting() > 0) return Status::Ok();
+  return Status(Code::kNotReady, "looking at the past is off")
+      .WithHint("Set pitr.time_travel_max to the number of servers that it may have at once.");
+}
+
+}  // namespace
+
+bool IsBeingBuilt(const Look& look) {
+  if (look.is_ready) return false;
+  const std::optional<OperationSlot> slot = FindOperation(look.operation);
+  return slot && slot->finished_at == 0;
+}
+
+Status EndLook(const Look& look, const File& taken) {
+  if (!taken.is_open()) return Status(Code::kInternal, "a look is ended that is in use");
+  PITR_RETURN_IF_ERROR(StopServer(look.data(), SIGQUIT, kEndMillis));
+  return GiveUpLook(look.folder).status();
+}
+
+Result<HeldLook> HoldLook(const std::string& point) {
+  PITR_RETURN_IF_ERROR(CheckOn());
+  PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
+  PITR_ASSIGN_OR_RETURN(const std::string place, BranchDirectory());
+  PITR_RETURN_IF_ERROR(ClaimBranchDirectory(place));
+  for (int round = 0; round < kRounds; round++) {
+    PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+    PITR_ASSIGN_OR_RETURN(HeldLook held, FindOrBuild(session, place, point));
+    if (held.use.is_open()) return held;
+    CheckInterrupts();
+  }
+  return Status(Code::kUnavailable, "servers at \"" + point + "\" end as soon as they are made");
+}
+
+Result<bool> CloseLook(const std::string& point) {
+  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
+  PITR_ASSIGN_OR_RETURN(const Wanted wanted, Resolve(session, point));
+  PITR_ASSIGN_OR_RETURN(const std::string place, BranchDirectory());
+  if (!PathExists(place)) return false;
+  PITR_ASSIGN_OR_RETURN(const File table, LockTable(place));
+  for (const Look& look : ListLooks(place)) {
+    if (!IsFor(look, wanted.plan) || !look.is_ready) continue;
+    // Behind that nobody has it, but who comes just now.
+    PITR_RETURN_IF_ERROR(StopServer(look.data(), SIGQUIT, kEndMillis));
+    for (int i = 0; i < kUseTries && PathExists(look.folder); i++) {
+      PITR_ASSIGN_OR_RETURN(const File taken, TryTakeLook(look.folder));
+      if (taken.is_open()) {
+        PITR_RETURN_IF_ERROR(EndLook(look, taken));
+        break;
+      }
+      NapOnLatch(kPollMs);
+      CheckInterrupts();
+    }
+    return true;
+  }
+  return false;
+}
+
+}  // namespace pitr::pg
