@@ -124,10 +124,40 @@ Status MakeRoom(const std::string& place) {
           "pitr.time_travel_max.");
 }
 
-Result<Look> Describe(const std::string& place, const std::string& point, const Wanted& wanted) {
-  PITR_ASSIGN_OR_RETURN(const std::string name, NewLookName());
+// An idle one from which the wanted point is reached by replay alone; the nearest. Not open: there is none.
+Result<HeldLook> TakeEarlier(const std::string& place, const RestorePlan& plan) {
+  std::vector<Look> looks = ListLooks(place);
+  std::erase_if(looks, [&](const Look& look) {
+    return !look.is_ready || !look.can_go_on || look.line != plan.owner ||
+           look.timeline != plan.timeline || look.snapshot != plan.snapshot ||
+           look.record_end >= plan.record_end || !IsServing(look);
+  });
+  std::sort(looks.begin(), looks.end(),
+            [](const Look& a, const Look& b) { return a.record_end > b.record_end; });
+  for (const Look& look : looks) {
+    PITR_ASSIGN_OR_RETURN(File taken, TryTakeLook(look.folder));
+    if (taken.is_open()) return HeldLook{look, std::move(taken)};
+  }
+  return HeldLook();
+}
+
+// Its server ends for it; who knew where that one was finds nobody there.
+Result<Look> TakeOver(const HeldLook& earlier) {
+  PITR_RETURN_IF_ERROR(StopServer(earlier.look.data(), SIGINT, kEndMillis));
   Look look;
-  look.folder = JoinPath(place, name);
+  look.folder = earlier.look.folder;
+  look.directory = earlier.look.directory;
+  look.snapshot = earlier.look.snapshot;
+  look.socket_directory = earlier.look.socket_directory;
+  return look;
+}
+
+Result<Look> Describe(Look look, const std::string& place, const std::string& point,
+                      const Wanted& wanted) {
+  if (look.folder.empty()) {
+    PITR_ASSIGN_OR_RETURN(const std::string name, NewLookName());
+    look.folder = JoinPath(place, name);
+  }
   PITR_ASSIGN_OR_RETURN(look.operation, NewOperationId(wanted.request.now.micros / 1000000));
   look.line = wanted.plan.owner;
   look.timeline = wanted.plan.timeline;
@@ -184,14 +214,21 @@ Result<HeldLook> FindOrBuild(const Session& session, const std::string& place,
       return held.status().code() == Code::kNotFound ? HeldLook() : std::move(held);
     }
   }
-  PITR_RETURN_IF_ERROR(MakeRoom(place));
+  Look base;
+  PITR_ASSIGN_OR_RETURN(HeldLook earlier, TakeEarlier(place, wanted.plan));
+  if (earlier.use.is_open()) {
+    PITR_ASSIGN_OR_RETURN(base, TakeOver(earlier));
+  } else {
+    PITR_RETURN_IF_ERROR(MakeRoom(place));
+  }
   PITR_RETURN_IF_ERROR(CheckBranchRoom(place));
-  PITR_ASSIGN_OR_RETURN(const Look look, Describe(place, point, wanted));
+  PITR_ASSIGN_OR_RETURN(const Look look, Describe(std::move(base), place, point, wanted));
   const Status begun = Begin(session, look, wanted);
   if (!begun.ok()) {
-    PITR_RETURN_IF_ERROR(RemoveTree(look.folder));
+    if (PathExists(look.folder)) PITR_RETURN_IF_ERROR(GiveUpLook(look.folder).status());
     return begun;
   }
+  earlier.use = File();
   table = File();
   return AwaitBuilt(look.operation, look.folder, true);
 }

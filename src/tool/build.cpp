@@ -38,10 +38,11 @@ bool HasInPlaceTablespaces(const Manifest& manifest) {
 // Bytes of WAL replayed, as progress adds them.
 class ReplayMeter {
  public:
-  ReplayMeter(BuildClient* client, Lsn from) : client_(client), last_(from) {}
+  ReplayMeter(BuildClient* client, Lsn from, bool counts)
+      : client_(client), last_(from), counts_(counts) {}
   void To(Lsn lsn) {
     if (lsn > last_) {
-      client_->progress()->Done(lsn - last_);
+      if (counts_) client_->progress()->Done(lsn - last_);
       last_ = lsn;
       client_->ReplayedTo(lsn);
     }
@@ -50,6 +51,7 @@ class ReplayMeter {
  private:
   BuildClient* client_;
   Lsn last_;
+  bool counts_;
 };
 
 ControlSettings Maximum(const ControlSettings& a, const ControlSettings& b) {
@@ -102,6 +104,7 @@ class Build {
   Status OpenSnapshot();
   Status ChooseTablespaces();
   Status LayOut();
+  Status TakeUp();
   Result<WalSource> MakeSource();
   Status BeginReadAhead();
   RecoveryRequest MakeRecovery() const;
@@ -127,6 +130,7 @@ class Build {
   std::optional<WalPrefetch> read_ahead_;
   std::map<std::string, std::string> tablespaces_;  // oid -> target
   bool is_incomplete_ = false;
+  bool goes_on_ = false;  // how much is replayed is the server's to know
   std::int64_t replay_began_ms_ = 0;
 };
 
@@ -205,7 +209,7 @@ Status Build::BeginReadAhead() {
 }
 
 Status Build::WaitAtTarget(RecoveringServer* server) {
-  ReplayMeter meter(client_, request_.wal_from);
+  ReplayMeter meter(client_, request_.wal_from, !goes_on_);
   PITR_RETURN_IF_ERROR(server->WaitAtTarget([&meter](Lsn lsn) { meter.To(lsn); }, cancel_));
   result.replay_ms = static_cast<std::uint64_t>(SystemClock().MonotonicMillis() - replay_began_ms_);
   PITR_FAULT("build.at_target");
@@ -285,7 +289,7 @@ RecoveryRequest Build::MakeRecovery() const {
 
 Result<std::unique_ptr<RecoveringServer>> Build::BeginRecovery(const RecoveryRequest& recovery) {
   client_->progress()->Phase("replay");
-  client_->progress()->Total(request_.wal_bytes);
+  if (!goes_on_) client_->progress()->Total(request_.wal_bytes);
   PITR_FAULT("build.start_staging");
   std::vector<std::string> ignored;
   replay_began_ms_ = SystemClock().MonotonicMillis();
@@ -305,9 +309,19 @@ Result<std::unique_ptr<RecoveringServer>> Build::RecoverAndPromote() {
   return server;
 }
 
+// Nothing is laid out, nothing is read ahead: where replay begins is where the server has stopped.
+Status Build::TakeUp() {
+  goes_on_ = true;
+  is_incomplete_ = PathExists(JoinPath(request_.directory, demand::kFolder));
+  PITR_RETURN_IF_ERROR(MakeDirectories(StagingFile(request_.directory, "spool")));
+  PITR_ASSIGN_OR_RETURN(source_, MakeSource());
+  PITR_ASSIGN_OR_RETURN(source_->used_timelines, lookup_->TakeUsedTimelines());
+  return Status::Ok();
+}
+
 Status Build::StayAtPoint(const LookPlace& place) {
   PITR_RETURN_IF_ERROR(OpenSnapshot());
-  PITR_RETURN_IF_ERROR(LayOut());
+  PITR_RETURN_IF_ERROR(place.goes_on ? TakeUp() : LayOut());
   RecoveryRequest recovery = MakeRecovery();
   recovery.config.is_look = true;
   recovery.host = place.host;
@@ -317,6 +331,7 @@ Status Build::StayAtPoint(const LookPlace& place) {
                         demand::ReadFolder(request_.directory));
   result.incomplete_bytes = missing.absent_bytes;
   PITR_RETURN_IF_ERROR(server->LeaveToReaders(cancel_));
+  result.stands_by = server->stands_by();
   PITR_FAULT("look.left");
   return Status::Ok();
 }
@@ -434,7 +449,7 @@ Status VisitPoint(const BuildRequest& request, BuildClient* client,
 
 Result<BuildResult> BuildLook(const BuildRequest& request, const LookPlace& place,
                               BuildClient* client, const CancelToken& cancel) {
-  PITR_RETURN_IF_ERROR(CheckPlacesAreFree(request));
+  if (!place.goes_on) PITR_RETURN_IF_ERROR(CheckPlacesAreFree(request));
   Build build(request, client, cancel);
   const Status status = build.StayAtPoint(place);
   build.EndReadAhead();

@@ -64,6 +64,7 @@ struct BuildResult {
   std::vector<std::string> prepared_transactions;
   std::uint64_t incomplete_bytes = 0;  // still to be loaded
   std::uint64_t replay_ms = 0;         // from the start of staging to the target
+  bool stands_by = false;              // of a look: it had left recovery, and cannot replay on
 };
 
 // Who wants the directory. Called from the building thread, Progress also from others.
@@ -92,6 +93,8 @@ Status VisitPoint(const BuildRequest& request, BuildClient* client,
 // cancel neither is left. Not durable.
 struct LookPlace {
   std::string host, log;
+  // The directory is that of a look at an earlier point, of the same history and laid out from the same snapshot: it replays on.
+  bool goes_on = false;
 };
 Result<BuildResult> BuildLook(const BuildRequest& request, const LookPlace& place,
                               BuildClient* client, const CancelToken& cancel);

@@ -152,10 +152,13 @@ Result<Json> RunLookJob(const Json& job, JobContext* context) {
   LookPlace place;
   PITR_ASSIGN_OR_RETURN(place.host, JsonText(*look, "host"));
   PITR_ASSIGN_OR_RETURN(place.log, JsonText(*look, "log"));
+  PITR_ASSIGN_OR_RETURN(place.goes_on, JsonBool(*look, "goes_on"));
   WorkerClient client(context);
   PITR_ASSIGN_OR_RETURN(const BuildResult result,
                         BuildLook(request, place, &client, *context->cancel));
-  return BuiltLine(result);
+  Json line = BuiltLine(result);
+  line["built"]["stands_by"] = result.stands_by;
+  return line;
 }
 
 Result<Json> RunBuildJob(const Json& job, JobContext* context) {

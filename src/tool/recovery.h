@@ -39,6 +39,7 @@ class RecoveringServer {
   // At the target: for readers from here on, whatever becomes of us. One that has promoted itself, since hot standby could not become active there
   // (internals 6), becomes a standby first: what was in progress is over by that as well, and nothing can be written.
   Status LeaveToReaders(const CancelToken& cancel);
+  bool stands_by() const { return request_.config.stands_by; }
   // Out of recovery, on a new timeline. IDEMPOTENT.
   Status Promote(const CancelToken& cancel);
   // REQUIRES: Promote was OK.

@@ -64,11 +64,13 @@ $began = time;
 is(open_at($node, $points[0]{text})->{connection}, $open->{connection}, 'the same point is the same server');
 diag(sprintf 'warm: %.3f s', time - $began);
 is(open_at($node, 'main@' . $open->{lsn})->{connection}, $open->{connection}, 'also when it is written otherwise');
+sub hold { my ($row) = @_; my $session = look_node($node, $row)->background_psql('postgres'); $session->query('SELECT 1'); return $session; }
+my @held = hold($open);
 my $second = open_at($node, $points[1]{text});
 is(contents(look_node($node, $second)), $points[1]{contents}, 'another point is another server');
 
 # --- no more than that ---
-my @held = map { my $s = $_->background_psql('postgres'); $s->query('SELECT 1'); $s } look_node($node, $open), look_node($node, $second);
+push @held, hold($second);
 my $refusal = refusal($node, "SELECT * FROM pitr_open_at('$points[2]{text}')");
 is($refusal->{sqlstate}, '53400', 'a third one while both are in use');
 like($refusal->{text}, qr/pitr_close_at/, 'the hint says what helps');
@@ -76,9 +78,16 @@ sleep 3;
 is(postmaster_in($directory), $postmaster, 'one that is in use stays');
 $held[1]->quit;
 my $third = open_at($node, $points[2]{text});
-is(contents(look_node($node, $third)), $points[2]{contents}, 'an idle one is given up for it') or diag($third->{_err});
+is(contents(look_node($node, $third)), $points[2]{contents}, 'an idle one goes on to it') or diag($third->{_err});
 is(postmaster_in($directory), $postmaster, 'not the one that is in use');
-ok(wait_until(10, sub { !-e $second->{host} }), 'nothing is left of the other');
+isnt($third->{host}, $second->{host}, 'and is not where it was');
+ok(!-e $second->{host}, 'of which nothing is left');
+is(value("SELECT state, bytes_done, bytes_total FROM pitr_operations WHERE kind = 'look' ORDER BY started_at DESC LIMIT 1"), 'done|0|0', 'no byte was laid out for it');
+my $back = open_at($node, $points[1]{text});
+is(contents(look_node($node, $back)), $points[1]{contents}, 'it is given up for an earlier point') or diag($back->{_err});
+ok(wait_until(10, sub { !-e $third->{host} }), 'nothing is left of it');
+$third = open_at($node, $points[2]{text});
+is(contents(look_node($node, $third)), $points[2]{contents}, 'and once more on');
 
 # --- the head; closing; the end of the idle ones ---
 is(value("SELECT pitr_close_at('$points[2]{text}')"), 't', 'pitr_close_at ends one');

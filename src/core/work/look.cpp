@@ -63,6 +63,7 @@ Result<Look> ReadLook(const std::string& folder) {
   Look look;
   look.folder = folder;
   PITR_ASSIGN_OR_RETURN(look.is_ready, JsonBool(json, "ready"));
+  PITR_ASSIGN_OR_RETURN(look.can_go_on, JsonBool(json, "can_go_on"));
   PITR_ASSIGN_OR_RETURN(look.operation, JsonText(json, "operation"));
   PITR_ASSIGN_OR_RETURN(look.line, JsonText(json, "line"));
   PITR_ASSIGN_OR_RETURN(const std::uint64_t timeline, JsonUint(json, "timeline"));
@@ -83,6 +84,7 @@ Result<Look> ReadLook(const std::string& folder) {
 Status WriteLook(const Look& look) {
   Json json;
   json["ready"] = look.is_ready;
+  json["can_go_on"] = look.can_go_on;
   json["operation"] = look.operation;
   json["line"] = look.line;
   json["timeline"] = look.timeline;

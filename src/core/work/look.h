@@ -25,7 +25,8 @@ inline constexpr std::string_view kLookVariable = "PITR_LOOK";
 struct Look {
   std::string folder;  // its path; not in look.json
   bool is_ready = false;
-  OperationId operation;  // that builds it, while it is not ready
+  bool can_go_on = false;  // to a later point, with a new target
+  OperationId operation;   // that builds it, while it is not ready
   // The last record that is replayed: what makes two points the same.
   BranchId line;
   TimelineId timeline = 0;

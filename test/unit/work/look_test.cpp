@@ -32,7 +32,7 @@ TEST_F(LookTest, WhatIsKnownIsReadBack) {
   const Look look = Make("look-0123abcd");
   const Result<Look> read = ReadLook(look.folder);
   ASSERT_TRUE(read.ok()) << read.status().ToString();
-  EXPECT_FALSE(read->is_ready);
+  EXPECT_FALSE(read->is_ready || read->can_go_on);
   EXPECT_TRUE(read->IsAt(look.line, 3, Lsn{0x1234567}));
   EXPECT_FALSE(read->IsAt(look.line, 2, Lsn{0x1234567}));
   EXPECT_FALSE(read->IsAt(look.line, 3, Lsn{0x1234568}));
