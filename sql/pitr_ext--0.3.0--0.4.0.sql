@@ -156,3 +156,17 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pitr_query_json_at(text, text, text) IS
     'As pitr_query_at, each row as a JSON object: no column list is needed';
 REVOKE ALL ON FUNCTION pitr_query_json_at(text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION pitr_find_events(since timestamptz DEFAULT NULL,
+    until timestamptz DEFAULT NULL,
+    kinds text[] DEFAULT NULL,
+    min_rows bigint DEFAULT 1000,
+    relation text DEFAULT NULL,
+    branch text DEFAULT '^self')
+RETURNS TABLE (event_time timestamptz, kind text, database text, object text, row_count bigint, commit_xid xid, lsn pg_lsn,
+    committed boolean, target text, detail text)
+AS 'MODULE_PATHNAME', 'pitr_find_events'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_find_events(timestamptz, timestamptz, text[], bigint, text, text) IS
+    'What the WAL in the repository tells of drops, truncations, deletions and updates of at least min_rows rows, DDL, dropped databases and restore points, of all databases. object: as it was called then. target: the point just before, for pitr_restore_branch or pitr_create_branch. kinds: drop, truncate, delete, update, ddl, drop_database, restore_point; NULL is all';
+REVOKE ALL ON FUNCTION pitr_find_events(timestamptz, timestamptz, text[], bigint, text, text) FROM PUBLIC;

@@ -28,6 +28,7 @@ SHOW pitr.branch_idle_timeout;
 SHOW pitr.require_preserve_name;
 SHOW pitr.time_travel_idle_timeout;
 SHOW pitr.time_travel_max;
+SHOW pitr.restore_point_before_ddl;
 SET pitr.operation_lock_timeout = '5s';
 SHOW pitr.operation_lock_timeout;
 -- The wording of ranges differs between majors.

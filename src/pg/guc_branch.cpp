@@ -21,6 +21,7 @@ constinit int idle_timeout = 0;
 constinit int time_travel_idle_timeout = 0;
 constinit int time_travel_max = 0;
 constinit bool require_preserve_name = false;
+constinit bool restore_point_before_ddl = false;
 
 std::string Text(const char* value) { return value != nullptr ? value : ""; }
 
@@ -72,6 +73,9 @@ void DefineBranchSettings() {
   DefineCustomIntVariable(
       "pitr.time_travel_max", "How many servers at points of the past there are at once; 0: none.",
       nullptr, &time_travel_max, 4, 0, 64, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable(
+      "pitr.restore_point_before_ddl", "A named restore point is written before DDL.", nullptr,
+      &restore_point_before_ddl, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
 }
 
 int BranchIdleTimeoutSetting() { return idle_timeout; }
@@ -83,5 +87,7 @@ BranchSettings CurrentBranchSettings() {
 }
 
 bool RequiresPreserveName() { return require_preserve_name; }
+
+bool HasRestorePointBeforeDdl() { return restore_point_before_ddl; }
 
 }  // namespace pitr::pg

@@ -19,6 +19,7 @@ int TimeTravelMaxSetting();          // 0: off
 
 void DefineBranchSettings();  // from DefineSettings. RAISES
 BranchSettings CurrentBranchSettings();
-bool RequiresPreserveName();  // pitr.require_preserve_name
+bool RequiresPreserveName();      // pitr.require_preserve_name
+bool HasRestorePointBeforeDdl();  // pitr.restore_point_before_ddl
 
 }  // namespace pitr::pg

@@ -5,15 +5,28 @@
 #include "pg/version.h"
 
 extern "C" {
+#include "access/heapam_xlog.h"
+#include "access/htup_details.h"
 #include "access/rmgr.h"
 #include "access/xact.h"
 #include "access/xlog_internal.h"
 #include "access/xlogrecord.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_control.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "catalog/storage_xlog.h"
 #include "commands/dbcommands_xlog.h"
+#include "storage/bufpage.h"
+#include "storage/itemid.h"
 #include "storage/sinval.h"
+#include "storage/standbydefs.h"
 #include "utils/memutils.h"
+#include "utils/relmapper.h"
 }
 
 namespace pitr::pg {
@@ -75,8 +88,9 @@ static_assert(w::block::kHeader + w::block::kImageHeader + w::block::kCompressHe
               MaxSizeOfXLogRecordBlockHeader);
 static_assert(w::block::kNumber == sizeof(BlockNumber));
 static_assert(w::block::kImageHasHole == BKPIMAGE_HAS_HOLE);
-static_assert(w::block::kImageCompressed ==
-              (BKPIMAGE_COMPRESS_PGLZ | BKPIMAGE_COMPRESS_LZ4 | BKPIMAGE_COMPRESS_ZSTD));
+static_assert(w::block::kImagePglz == BKPIMAGE_COMPRESS_PGLZ &&
+              w::block::kImageLz4 == BKPIMAGE_COMPRESS_LZ4 &&
+              w::block::kImageZstd == BKPIMAGE_COMPRESS_ZSTD);
 static_assert(w::block::kBlockSize == BLCKSZ);
 
 // Resource managers.
@@ -84,6 +98,8 @@ static_assert(w::rmgr::kXlog == RM_XLOG_ID);
 static_assert(w::rmgr::kTransaction == RM_XACT_ID);
 static_assert(w::rmgr::kStorage == RM_SMGR_ID);
 static_assert(w::rmgr::kDatabase == RM_DBASE_ID);
+static_assert(w::rmgr::kRelationMap == RM_RELMAP_ID && w::rmgr::kStandby == RM_STANDBY_ID &&
+              w::rmgr::kHeap2 == RM_HEAP2_ID && w::rmgr::kHeap == RM_HEAP_ID);
 static_assert(w::rmgr::kLastBuiltin == RM_MAX_BUILTIN_ID);
 static_assert(w::rmgr::kLastBuiltin == RM_LOGICALMSG_ID);
 static_assert(w::rmgr::kFirstCustom == RM_MIN_CUSTOM_ID);
@@ -97,6 +113,7 @@ static_assert(w::xlog::kRestorePoint == XLOG_RESTORE_POINT);
 static_assert(w::xlog::kEndOfRecovery == XLOG_END_OF_RECOVERY);
 static_assert(offsetof(CheckPoint, redo) == 0 && offsetof(CheckPoint, ThisTimeLineID) == 8 &&
               offsetof(CheckPoint, PrevTimeLineID) == 12 && w::xlog::kCheckpointMin == 16);
+static_assert(w::xlog::kCheckpointNextXid == offsetof(CheckPoint, nextXid));
 static_assert(offsetof(xl_end_of_recovery, ThisTimeLineID) == 8 &&
               offsetof(xl_end_of_recovery, PrevTimeLineID) == 12 &&
               w::xlog::kEndOfRecoveryMin == 16);
@@ -141,6 +158,9 @@ static_assert(w::xact::kGidMax == GIDSIZE);
 static_assert(w::xact::kPrepareXid == offsetof(xl_xact_prepare, xid));
 static_assert(w::xact::kPrepareTime == offsetof(xl_xact_prepare, prepared_at));
 static_assert(w::xact::kPrepareGidLength == offsetof(xl_xact_prepare, gidlen));
+static_assert(w::xact::kPrepareSubxacts == offsetof(xl_xact_prepare, nsubxacts));
+static_assert(w::xact::kInvalidationOfRelation == SHAREDINVALRELCACHE_ID);
+static_assert(w::xact::kInvalidationRelation == offsetof(SharedInvalRelcacheMsg, relId));
 static_assert(w::xact::kPrepareSize == MAXALIGN(sizeof(xl_xact_prepare)));
 
 // Storage. The relation stands before the fork, and after the number of blocks; 16 renamed its type and field.
@@ -163,5 +183,78 @@ static_assert(offsetof(xl_dbase_create_file_copy_rec, db_id) == 0 &&
               w::dbase::kCreateMin == sizeof(xl_dbase_create_wal_log_rec));
 static_assert(w::dbase::kDropMin == MinSizeOfDbaseDropRec &&
               offsetof(xl_dbase_drop_rec, ntablespaces) == 4);
+static_assert(w::dbase::kCopyFrom == offsetof(xl_dbase_create_file_copy_rec, src_db_id) &&
+              w::dbase::kCopySize == sizeof(xl_dbase_create_file_copy_rec));
+
+// Who runs, and maps of catalogs.
+static_assert(w::standby::kRunningXacts == XLOG_RUNNING_XACTS);
+static_assert(w::standby::kNextXid == offsetof(xl_running_xacts, nextXid) &&
+              w::standby::kRunningXactsMin == offsetof(xl_running_xacts, xids));
+static_assert(w::relmap::kUpdate == XLOG_RELMAP_UPDATE);
+static_assert(w::relmap::kDatabase == offsetof(xl_relmap_update, dbid) &&
+              w::relmap::kUpdateData == offsetof(xl_relmap_update, data));
+
+// Heap.
+static_assert(w::heap::kOpMask == XLOG_HEAP_OPMASK && w::heap::kInitPage == XLOG_HEAP_INIT_PAGE);
+static_assert(w::heap::kInsert == XLOG_HEAP_INSERT && w::heap::kDelete == XLOG_HEAP_DELETE &&
+              w::heap::kUpdate == XLOG_HEAP_UPDATE && w::heap::kHotUpdate == XLOG_HEAP_HOT_UPDATE &&
+              w::heap::kInplace == XLOG_HEAP_INPLACE &&
+              w::heap::kMultiInsert == XLOG_HEAP2_MULTI_INSERT);
+static_assert(w::heap::kInsertSize == SizeOfHeapInsert &&
+              w::heap::kInsertOffset == offsetof(xl_heap_insert, offnum));
+static_assert(w::heap::kDeleteSize == SizeOfHeapDelete &&
+              w::heap::kDeleteOffset == offsetof(xl_heap_delete, offnum) &&
+              w::heap::kDeleteFlags == offsetof(xl_heap_delete, flags));
+static_assert(w::heap::kDeleteIsSpeculative == XLH_DELETE_IS_SUPER &&
+              w::heap::kDeleteIsMove == XLH_DELETE_IS_PARTITION_MOVE);
+static_assert(w::heap::kUpdateSize == SizeOfHeapUpdate &&
+              w::heap::kUpdateOldOffset == offsetof(xl_heap_update, old_offnum) &&
+              w::heap::kUpdateFlags == offsetof(xl_heap_update, flags) &&
+              w::heap::kUpdateNewOffset == offsetof(xl_heap_update, new_offnum));
+static_assert(w::heap::kUpdatePrefix == XLH_UPDATE_PREFIX_FROM_OLD &&
+              w::heap::kUpdateSuffix == XLH_UPDATE_SUFFIX_FROM_OLD);
+static_assert(w::heap::kInplaceOffset == offsetof(xl_heap_inplace, offnum));
+static_assert(w::heap::kHeader == SizeOfHeapHeader &&
+              w::heap::kHeaderHoff == offsetof(xl_heap_header, t_hoff));
+static_assert(w::heap_page::kLower == offsetof(PageHeaderData, pd_lower) &&
+              w::heap_page::kItems == SizeOfPageHeaderData &&
+              w::heap_page::kItemSize == sizeof(ItemIdData) &&
+              w::heap_page::kItemNormal == LP_NORMAL);
+static_assert(w::heap_page::kInfomask == offsetof(HeapTupleHeaderData, t_infomask) &&
+              w::heap_page::kHoff == offsetof(HeapTupleHeaderData, t_hoff) &&
+              w::heap_page::kTupleHeader == SizeofHeapTupleHeader);
+static_assert(w::heap_page::kXmaxLockOnly == HEAP_XMAX_LOCK_ONLY &&
+              w::heap_page::kXminCommitted == HEAP_XMIN_COMMITTED &&
+              w::heap_page::kXminInvalid == HEAP_XMIN_INVALID &&
+              w::heap_page::kXmaxCommitted == HEAP_XMAX_COMMITTED &&
+              w::heap_page::kXmaxInvalid == HEAP_XMAX_INVALID &&
+              w::heap_page::kXmaxIsMulti == HEAP_XMAX_IS_MULTI);
+static_assert(w::heap_page::kMaxTuples == MaxHeapTuplesPerPage);
+
+// Catalogs.
+static_assert(w::catalog::kType == TypeRelationId && w::catalog::kProc == ProcedureRelationId &&
+              w::catalog::kClass == RelationRelationId && w::catalog::kRole == AuthIdRelationId &&
+              w::catalog::kDatabase == DatabaseRelationId &&
+              w::catalog::kNamespace == NamespaceRelationId &&
+              w::catalog::kExtension == ExtensionRelationId);
+static_assert(w::catalog::kNameSize == NAMEDATALEN);
+static_assert(w::catalog::kName == offsetof(FormData_pg_class, relname) &&
+              w::catalog::kName == offsetof(FormData_pg_type, typname) &&
+              w::catalog::kName == offsetof(FormData_pg_proc, proname) &&
+              w::catalog::kName == offsetof(FormData_pg_authid, rolname) &&
+              w::catalog::kName == offsetof(FormData_pg_database, datname) &&
+              w::catalog::kName == offsetof(FormData_pg_namespace, nspname) &&
+              w::catalog::kName == offsetof(FormData_pg_extension, extname));
+static_assert(w::catalog::kClassNamespace == offsetof(FormData_pg_class, relnamespace) &&
+              w::catalog::kClassFile == offsetof(FormData_pg_class, relfilenode) &&
+              w::catalog::kClassTablespace == offsetof(FormData_pg_class, reltablespace) &&
+              w::catalog::ClassPersistence(kServerMajor) ==
+                  offsetof(FormData_pg_class, relpersistence) &&
+              w::catalog::ClassKind(kServerMajor) == offsetof(FormData_pg_class, relkind));
+static_assert(w::catalog::kProcNamespace == offsetof(FormData_pg_proc, pronamespace));
+static_assert(w::catalog::kTypeNamespace == offsetof(FormData_pg_type, typnamespace) &&
+              w::catalog::kTypeKind == offsetof(FormData_pg_type, typtype) &&
+              w::catalog::kTypeCategory == offsetof(FormData_pg_type, typcategory));
+static_assert(w::catalog::kDatabaseConnectionLimit == offsetof(FormData_pg_database, datconnlimit));
 
 }  // namespace pitr::pg

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/base/cancel.h"
+#include "pg/ddl_point.h"
 #include "pg/demand.h"
 #include "pg/exchange.h"
 #include "pg/fetch_worker.h"
@@ -53,5 +54,6 @@ void _PG_init(void) {
   pitr::pg::RegisterWorkers();
   pitr::pg::RegisterFetchWorkers(false, pitr::pg::WantedWorkers());
   pitr::pg::ExchangeInit();
+  pitr::pg::DdlPointInit();
 }
 }

@@ -16,6 +16,7 @@ allowed() { # LAYER ; regular expression over what stands between the quotes
     core/plan)  echo 'core/(base|types|wal|repo|plan)/' ;;
     core/demand) echo 'core/(base|demand)/|core/codec/compress\.h$' ;;
     core/work)  echo 'core/(base|types|codec|wal|repo|plan|demand|work)/|core/store/(store|abilities)\.h$' ;;
+    core/find)  echo 'core/(base|types|wal|repo|plan|work|find)/' ;;
     tool)       echo 'core/|tool/' ;;
     pg)         echo 'core/|pg/' ;;
   esac

@@ -44,6 +44,7 @@ inline constexpr std::string_view kFaultPoints[] = {
     "catalogue.before_put",
     "collect.after_manifest",
     "collect.before_pack",
+    "ddl.before_point",
     "demand.bits.before_sync",
     "demand.bits.before_write",
     "demand.complete.after_marker",

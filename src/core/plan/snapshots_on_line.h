@@ -1,5 +1,5 @@
 // Snapshots that a line's history runs through, what can be reached from them, and the words for what can not. Inside
-// plan/ only.
+// plan/ and find/ only.
 #pragma once
 
 #include <optional>

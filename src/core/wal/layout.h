@@ -123,14 +123,16 @@ inline constexpr std::size_t kCompressHeader = 2;  // uint16 hole_length
 inline constexpr std::size_t kRelation = 12;       // RelFileNode (15), RelFileLocator (16+)
 inline constexpr std::size_t kNumber = 4;
 inline constexpr std::uint8_t kImageHasHole = 0x01;
-inline constexpr std::uint8_t kImageCompressed = 0x04 | 0x08 | 0x10;  // pglz, lz4, zstd
-inline constexpr std::uint16_t kBlockSize = 8192;                     // BLCKSZ
+inline constexpr std::uint8_t kImagePglz = 0x04, kImageLz4 = 0x08, kImageZstd = 0x10;
+inline constexpr std::uint8_t kImageCompressed = kImagePglz | kImageLz4 | kImageZstd;
+inline constexpr std::uint16_t kBlockSize = 8192;  // BLCKSZ
 }  // namespace block
 
 // access/rmgrlist.h: ids 0 .. 21 are the same in 15, 16, 17 and 18 (19 adds 22, "XLOG2").
 // access/rmgr.h: RM_MIN_CUSTOM_ID.
 namespace rmgr {
-inline constexpr std::uint8_t kXlog = 0, kTransaction = 1, kStorage = 2, kDatabase = 4;
+inline constexpr std::uint8_t kXlog = 0, kTransaction = 1, kStorage = 2, kDatabase = 4,
+                              kRelationMap = 7, kStandby = 8, kHeap2 = 9, kHeap = 10;
 inline constexpr std::uint8_t kLastBuiltin = 21;
 inline constexpr std::uint8_t kFirstCustom = 128;
 }  // namespace rmgr
@@ -141,6 +143,7 @@ inline constexpr std::uint8_t kCheckpointShutdown = 0x00, kCheckpointOnline = 0x
                               kParameterChange = 0x60, kRestorePoint = 0x70, kEndOfRecovery = 0x90;
 // struct CheckPoint: redo 0, ThisTimeLineID 8, PrevTimeLineID 12; 17+ differs only behind those.
 inline constexpr std::size_t kCheckpointMin = 16;
+inline constexpr std::size_t kCheckpointNextXid = 24;  // of 64 bits; the lower half is the xid
 // struct xl_end_of_recovery: end_time 0, ThisTimeLineID 8, PrevTimeLineID 12 (17+: wal_level behind).
 inline constexpr std::size_t kEndOfRecoveryMin = 16;
 // struct xl_parameter_change: six int32, two bool.
@@ -169,8 +172,17 @@ inline constexpr std::size_t StatsItemSize(std::uint32_t server_major) {
 }
 // struct xl_xact_prepare, followed by the gid.
 inline constexpr std::size_t kPrepareXid = 8, kPrepareTime = 16, kPrepareGidLength = 54,
-                             kPrepareSize = 72;
+                             kPrepareSubxacts = 28, kPrepareSize = 72;
+// SharedInvalidationMessage: int8 id 0, database 4, relation 8 for messages about the relation cache.
+inline constexpr std::int8_t kInvalidationOfRelation = -2;
+inline constexpr std::size_t kInvalidationRelation = 8;
 }  // namespace xact
+
+// storage/standbydefs.h: xl_running_xacts.
+namespace standby {
+inline constexpr std::uint8_t kRunningXacts = 0x10;
+inline constexpr std::size_t kNextXid = 12, kRunningXactsMin = 24;
+}  // namespace standby
 
 // catalog/storage_xlog.h (15 and 18).
 namespace smgr {
@@ -184,6 +196,64 @@ namespace dbase {
 inline constexpr std::uint8_t kCreateFileCopy = 0x00, kCreateWalLog = 0x10, kDrop = 0x20;
 inline constexpr std::size_t kCreateMin = 8;  // database 0, tablespace 4
 inline constexpr std::size_t kDropMin = 8;    // database 0, int32 count 4, tablespaces 8
+inline constexpr std::size_t kCopyFrom = 8, kCopySize = 16;  // of a copy: database it was made from
 }  // namespace dbase
+
+// utils/cache/relmapper.c: a map of mapped catalogs, in a file and (behind its header) in a record.
+namespace relmap {
+inline constexpr std::uint8_t kUpdate = 0x00;
+inline constexpr std::size_t kDatabase = 0, kUpdateData = 12;       // xl_relmap_update
+inline constexpr std::size_t kCount = 4, kEntries = 8, kEntry = 8;  // magic 0; oid, file number
+inline constexpr std::uint32_t kMagic = 0x592717;
+}  // namespace relmap
+
+// access/heapam_xlog.h.
+namespace heap {
+inline constexpr std::uint8_t kOpMask = 0x70, kInitPage = 0x80;
+inline constexpr std::uint8_t kInsert = 0x00, kDelete = 0x10, kUpdate = 0x20, kHotUpdate = 0x40,
+                              kInplace = 0x70;
+inline constexpr std::uint8_t kMultiInsert = 0x50;                // of Heap2
+inline constexpr std::size_t kInsertSize = 3, kInsertOffset = 0;  // xl_heap_insert
+inline constexpr std::size_t kDeleteSize = 8, kDeleteOffset = 4, kDeleteFlags = 7;
+inline constexpr std::uint8_t kDeleteIsSpeculative = 0x08, kDeleteIsMove = 0x10;
+inline constexpr std::size_t kUpdateSize = 14, kUpdateOldOffset = 4, kUpdateFlags = 7,
+                             kUpdateNewOffset = 12;
+inline constexpr std::uint8_t kUpdatePrefix = 0x20, kUpdateSuffix = 0x40;
+inline constexpr std::size_t kInplaceOffset = 0;
+// xl_heap_header: infomask2 0, infomask 2, t_hoff 4.
+inline constexpr std::size_t kHeader = 5, kHeaderHoff = 4;
+}  // namespace heap
+
+// storage/bufpage.h, storage/itemid.h, access/htup_details.h.
+namespace heap_page {
+inline constexpr std::size_t kLower = 12, kItems = 24, kItemSize = 4;
+inline constexpr std::uint32_t kItemNormal = 1;
+inline constexpr std::size_t kXmin = 0, kXmax = 4, kInfomask = 20, kHoff = 22, kTupleHeader = 23;
+inline constexpr std::uint16_t kXmaxLockOnly = 0x0080, kXminCommitted = 0x0100,
+                               kXminInvalid = 0x0200, kXmaxCommitted = 0x0400,
+                               kXmaxInvalid = 0x0800, kXmaxIsMulti = 0x1000;
+// A page of heap has no more line pointers than this (MaxHeapTuplesPerPage).
+inline constexpr std::uint32_t kMaxTuples = 291;
+}  // namespace heap_page
+
+// catalog/pg_*.h: files of catalogs that are named by their oid until somebody rewrites them, and where columns of fixed
+// width stand. All of them have the oid first and, but for those that are not here, a name of 64 bytes next.
+namespace catalog {
+inline constexpr std::uint32_t kType = 1247, kProc = 1255, kClass = 1259, kRole = 1260,
+                               kDatabase = 1262, kNamespace = 2615, kExtension = 3079;
+inline constexpr std::uint32_t kFirstNormalOid = 16384;
+inline constexpr std::size_t kOid = 0, kName = 4, kNameSize = 64, kNamedMin = 68;
+inline constexpr std::size_t kClassNamespace = 68, kClassFile = 88, kClassTablespace = 92;
+inline constexpr std::size_t ClassPersistence(std::uint32_t server_major) {
+  return server_major >= 18 ? 118 : 114;
+}
+inline constexpr std::size_t ClassKind(std::uint32_t server_major) {
+  return ClassPersistence(server_major) + 1;
+}
+inline constexpr std::size_t kProcNamespace = 68;
+inline constexpr std::size_t kTypeNamespace = 68, kTypeKind = 79, kTypeCategory = 80;
+inline constexpr std::size_t kDatabaseConnectionLimit = 80;
+inline constexpr std::int32_t kInvalidDatabase = -2;  // DATCONNLIMIT_INVALID_DB
+}  // namespace catalog
 
 }  // namespace pitr::wal

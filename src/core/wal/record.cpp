@@ -188,10 +188,12 @@ bool DecodeTransactionEnd(const RecordHeader& header, const RecordBody& body,
   const std::uint8_t operation = header.info & xact::kOpMask;
   const bool is_commit = operation == xact::kCommit || operation == xact::kCommitPrepared;
   if (ok && (parts & xact::kHasDatabase) != 0) {
-    ok = in.Take(xact::kDatabaseSize) != nullptr;
+    p = in.Take(xact::kDatabaseSize);
+    ok = p != nullptr;
+    out->database = ok ? Load32(p) : 0;
   }
   if (ok && (parts & xact::kHasSubxacts) != 0) {
-    skip_list(xact::kSubxactSize, nullptr);
+    skip_list(xact::kSubxactSize, &out->subxacts);
   }
   if (ok && (parts & xact::kHasRelations) != 0) {
     skip_list(block::kRelation, &out->relations);
@@ -201,7 +203,7 @@ bool DecodeTransactionEnd(const RecordHeader& header, const RecordBody& body,
   }
   // ParseAbortRecord does not look at this bit.
   if (ok && is_commit && (parts & xact::kHasInvalidations) != 0) {
-    skip_list(xact::kInvalidationSize, nullptr);
+    skip_list(xact::kInvalidationSize, &out->invalidations);
   }
   if (ok && (parts & xact::kHasTwoPhase) != 0) {
     p = in.Take(4);

@@ -72,10 +72,13 @@ inline Timestamp LoadTime(const std::uint8_t* p) {
 // What a commit or abort record says, in the order of ParseCommitRecord (xactdesc.c, 15).
 struct TransactionEnd {
   Timestamp time;
-  ByteView relations;    // dropped: block::kRelation bytes each
-  Xid prepared_xid = 0;  // 0 unless the transaction was a prepared one
-  std::string_view gid;  // logged with wal_level = logical only
-  bool cut = false;      // the main data was cut before everything could be read
+  ByteView relations;          // dropped: block::kRelation bytes each
+  ByteView subxacts;           // xact::kSubxactSize bytes each
+  ByteView invalidations;      // of a commit: xact::kInvalidationSize bytes each
+  std::uint32_t database = 0;  // that the transaction ran in; 0 when it does not say
+  Xid prepared_xid = 0;        // 0 unless the transaction was a prepared one
+  std::string_view gid;        // logged with wal_level = logical only
+  bool cut = false;            // the main data was cut before everything could be read
 };
 // False when a list runs over the end of main data that is not cut.
 bool DecodeTransactionEnd(const RecordHeader& header, const RecordBody& body,
