@@ -16,6 +16,7 @@
 extern "C" {
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_class.h"
 #include "commands/extension.h"
 #include "nodes/parsenodes.h"
 #include "tcop/cmdtag.h"
