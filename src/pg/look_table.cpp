@@ -4,6 +4,7 @@
 #include <csignal>
 
 #include "core/base/fault.h"
+#include "core/base/hash.h"
 #include "core/base/json.h"
 #include "core/work/living_server.h"
 #include "pg/boundary.h"
@@ -30,6 +31,9 @@ constexpr long kPollMs = 5;
 constexpr int kUseTries = 100;
 // A look may go between the moment that it is found and the one that it is used.
 constexpr int kRounds = 10;
+// No commit record is written that long after its time.
+constexpr std::int64_t kSettledMicros = 10'000'000;
+constexpr std::size_t kMostNames = 16;
 
 // Whoever looks for a look or makes one, one after the other.
 Result<File> LockTable(const std::string& place) {
@@ -48,6 +52,7 @@ Result<File> LockTable(const std::string& place) {
 struct Wanted {
   PlanRequest request;
   RestorePlan plan;
+  std::string lasting;  // of NameThatLasts, may be empty
 };
 
 // What was committed there until now can be looked at.
@@ -63,14 +68,31 @@ Status Ship(const Session& session, const PlanRequest& request) {
   return AskToShip(*directory, kShipMillis, [] { return ServerCancel().IsCancelled(); });
 }
 
-Result<Wanted> Resolve(const Session& session, const std::string& point) {
-  Wanted wanted;
-  wanted.request.self = session.identity.branch_id;
-  wanted.request.now = SystemClock().Now();
+// Words that mean the same record as long as the catalogue of branches is what it is, so that it need not be looked for again: a moment that is over
+// for good, an LSN, a transaction. Empty for others, the head of a branch above all.
+std::string NameThatLasts(const Session& session, const std::string& point,
+                          const PlanRequest& request) {
+  const Point& wanted = request.point;
+  const bool lasts = wanted.kind == Point::Kind::kLsn || wanted.kind == Point::Kind::kXid ||
+                     (wanted.kind == Point::Kind::kTime &&
+                      wanted.time.micros < request.now.micros - kSettledMicros);
+  if (!lasts || request.bare) return {};
+  const std::string branches = DumpJson(EncodeBranches(session.branches));
+  return std::to_string(Xxh3(AsBytes(branches))) + " " + point;
+}
+
+Status ReadWanted(const Session& session, const std::string& point, Wanted* wanted) {
+  wanted->request.self = session.identity.branch_id;
+  wanted->request.now = SystemClock().Now();
   // Who is let into a masked branch only must not see more than that by way of it.
-  wanted.request.for_new_branch =
+  wanted->request.for_new_branch =
       !session.branches.MaskedOrigin(session.identity.branch_id).has_value();
-  PITR_RETURN_IF_ERROR(ReadPoint(point, session, &wanted.request));
+  PITR_RETURN_IF_ERROR(ReadPoint(point, session, &wanted->request));
+  wanted->lasting = NameThatLasts(session, point, wanted->request);
+  return Status::Ok();
+}
+
+Result<Wanted> Resolve(const Session& session, Wanted wanted) {
   PITR_RETURN_IF_ERROR(Ship(session, wanted.request));
   PITR_ASSIGN_OR_RETURN(wanted.plan, PlanRestore(session.repo.get(), session.branches,
                                                  wanted.request, nullptr, nullptr));
@@ -163,6 +185,7 @@ Result<Look> Describe(Look look, const std::string& place, const std::string& po
   look.timeline = wanted.plan.timeline;
   look.record_end = wanted.plan.record_end;
   look.point = point;
+  if (!wanted.lasting.empty()) look.asked = {wanted.lasting};
   return look;
 }
 
@@ -198,16 +221,48 @@ Result<HeldLook> AwaitBuilt(const std::string& operation, const std::string& fol
   return held;
 }
 
+bool HasName(const Look& look, const std::string& name) {
+  return look.is_ready && std::find(look.asked.begin(), look.asked.end(), name) != look.asked.end();
+}
+
+// The one that was asked for in these words before. Not open: there is none.
+Result<HeldLook> FindByName(const std::string& place, const std::string& name) {
+  if (name.empty()) return HeldLook();
+  for (const Look& look : ListLooks(place)) {
+    if (!HasName(look, name)) continue;
+    PITR_ASSIGN_OR_RETURN(File use, Use(look));
+    if (!use.is_open()) continue;
+    // It may have been taken over for another point before it was used.
+    PITR_ASSIGN_OR_RETURN(Look now, ReadLook(look.folder));
+    if (HasName(now, name)) return HeldLook{std::move(now), std::move(use)};
+  }
+  return HeldLook();
+}
+
+// REQUIRES: the table is locked.
+Status NoteName(const Wanted& wanted, Look look) {
+  if (wanted.lasting.empty() || look.asked.size() >= kMostNames) return Status::Ok();
+  look.asked.push_back(wanted.lasting);
+  return WriteLook(look);
+}
+
 // `use` is not open when it has to be tried again.
 Result<HeldLook> FindOrBuild(const Session& session, const std::string& place,
                              const std::string& point) {
-  PITR_ASSIGN_OR_RETURN(const Wanted wanted, Resolve(session, point));
+  Wanted read;
+  PITR_RETURN_IF_ERROR(ReadWanted(session, point, &read));
+  PITR_ASSIGN_OR_RETURN(HeldLook known, FindByName(place, read.lasting));
+  if (known.use.is_open()) return known;
+  PITR_ASSIGN_OR_RETURN(const Wanted wanted, Resolve(session, std::move(read)));
   PITR_ASSIGN_OR_RETURN(File table, LockTable(place));
   for (const Look& look : ListLooks(place)) {
     if (!IsFor(look, wanted.plan)) continue;
     if (look.is_ready) {
       PITR_ASSIGN_OR_RETURN(File use, Use(look));
-      if (use.is_open()) return HeldLook{look, std::move(use)};
+      if (use.is_open()) {
+        PITR_RETURN_IF_ERROR(NoteName(wanted, look));
+        return HeldLook{look, std::move(use)};
+      }
     } else if (IsBeingBuilt(look)) {
       table = File();
       Result<HeldLook> held = AwaitBuilt(look.operation, look.folder, false);
@@ -269,7 +324,9 @@ Result<HeldLook> HoldLook(const std::string& point) {
 
 Result<bool> CloseLook(const std::string& point) {
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
-  PITR_ASSIGN_OR_RETURN(const Wanted wanted, Resolve(session, point));
+  Wanted read;
+  PITR_RETURN_IF_ERROR(ReadWanted(session, point, &read));
+  PITR_ASSIGN_OR_RETURN(const Wanted wanted, Resolve(session, std::move(read)));
   PITR_ASSIGN_OR_RETURN(const std::string place, BranchDirectory());
   if (!PathExists(place)) return false;
   PITR_ASSIGN_OR_RETURN(const File table, LockTable(place));

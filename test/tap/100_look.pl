@@ -69,6 +69,9 @@ my @held = hold($open);
 my $second = open_at($node, $points[1]{text});
 is(contents(look_node($node, $second)), $points[1]{contents}, 'another point is another server');
 
+is(open_at($node, $points[1]{text})->{connection}, $second->{connection}, 'asked for in the same words, it is found by them');
+like(slurp_file(look_directory(look_node($node, $second)) . '/../look.json'), qr/"asked":\["\d+ \Q$points[1]{text}\E"\]/, 'which it has noted, for an LSN');
+
 # --- no more than that ---
 push @held, hold($second);
 my $refusal = refusal($node, "SELECT * FROM pitr_open_at('$points[2]{text}')");

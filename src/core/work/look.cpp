@@ -73,6 +73,9 @@ Result<Look> ReadLook(const std::string& folder) {
   PITR_ASSIGN_OR_RETURN(const auto commit_time, JsonOptionalInt(json, "commit_time"));
   if (commit_time) look.commit_time = Timestamp{*commit_time};
   PITR_ASSIGN_OR_RETURN(look.point, JsonText(json, "point"));
+  const Json* asked = JsonArray(json, "asked");
+  for (const Json& each : asked != nullptr ? *asked : Json::array())
+    if (each.is_string()) look.asked.push_back(each.get<std::string>());
   PITR_ASSIGN_OR_RETURN(look.directory, JsonText(json, "directory"));
   PITR_ASSIGN_OR_RETURN(look.snapshot, JsonText(json, "snapshot"));
   PITR_ASSIGN_OR_RETURN(look.socket_directory, JsonText(json, "socket_directory"));
@@ -91,6 +94,7 @@ Status WriteLook(const Look& look) {
   json["record_end"] = look.record_end.ToString();
   json["commit_time"] = look.commit_time ? Json(look.commit_time->micros) : Json(nullptr);
   json["point"] = look.point;
+  json["asked"] = look.asked;
   json["directory"] = look.directory;
   json["snapshot"] = look.snapshot;
   json["socket_directory"] = look.socket_directory;

@@ -32,7 +32,9 @@ struct Look {
   TimelineId timeline = 0;
   Lsn record_end;
   std::optional<Timestamp> commit_time;
-  std::string point;   // as it was asked for first
+  std::string point;  // as it was asked for first
+  std::vector<std::string>
+      asked;           // what it is known to be at, in the words of who asks (look_table.cpp)
   BranchId directory;  // the identity of its data directory, which nobody else knows
   SnapshotId snapshot;
   std::string socket_directory;

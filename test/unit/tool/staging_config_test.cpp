@@ -107,6 +107,21 @@ TEST(StagingConfigTest, FoldersInThePlaceOfTablespacesAreAllowedWhereThereAreSom
   EXPECT_EQ(Settings(config).at("allow_in_place_tablespaces"), "on");
 }
 
+TEST(StagingConfigTest, OneThatReadersStayOnArchivesNothingAndMissesWhoIsGone) {
+  RecoveryConfig config = Config();
+  config.is_look = true;
+  config.recovery_settings = "client_connection_check_interval=0";
+  const auto paused = Settings(config);
+  EXPECT_EQ(paused.at("archive_mode"), "off");
+  EXPECT_EQ(paused.at("client_connection_check_interval"), "1s");
+  EXPECT_EQ(paused.at("recovery_target_lsn"), "0/50000A0");
+  config.stands_by = true;
+  const auto standing_by = Settings(config);
+  EXPECT_EQ(standing_by.at("archive_mode"), "off");
+  EXPECT_EQ(standing_by.at("recovery_target_lsn"), "");
+  EXPECT_EQ(standing_by.at("restore_command"), "");
+}
+
 TEST(StagingConfigTest, LoginTriggersAreOffWhereTheyExist) {
   RecoveryConfig config = Config();
   EXPECT_EQ(Settings(config).count("event_triggers"), 0U);

@@ -18,6 +18,7 @@ class LookTest : public ::testing::Test {
     look.record_end = Lsn{0x1234567};
     look.commit_time = Timestamp{1700000000000000};
     look.point = "main@0/1234567";
+    look.asked = {"one", "another"};
     look.directory = "br-still-lake-0a1b2c3d";
     look.snapshot = "sn-20261120T080000-00000001";
     look.socket_directory = "/tmp/pitr-x";
@@ -39,6 +40,7 @@ TEST_F(LookTest, WhatIsKnownIsReadBack) {
   EXPECT_FALSE(read->IsAt(look.directory, 3, Lsn{0x1234567}));
   EXPECT_EQ(read->commit_time, look.commit_time);
   EXPECT_EQ(read->operation, look.operation);
+  EXPECT_EQ(read->asked, look.asked);
   EXPECT_EQ(read->snapshot, look.snapshot);
   EXPECT_EQ(read->socket_directory, look.socket_directory);
   EXPECT_EQ(read->data(), look.folder + "/data");
