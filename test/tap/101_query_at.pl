@@ -127,5 +127,6 @@ cmp_ok(time - $began, '<', 5, 'at once');
 ok(poll_until($past, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pitr_query_at'", 0, 10), 'there as well');
 is(asked('SELECT 1', undef, 'n int'), '1', 'the next one is answered');
 
+ok(no_look_is_left($node, abs_path($node->data_dir) . '.pitr'), 'it goes when it is off');
 $node->stop;
 done_testing();

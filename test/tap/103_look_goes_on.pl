@@ -66,5 +66,6 @@ my $later = is_there(note_point(), 'a later point');
 isnt(look_directory(look_node($node, $later)), $directory, 'is made anew');
 $long->quit;
 is(value('SELECT item, detail FROM pitr_check() WHERE NOT ok'), '', 'pitr_check finds nothing wrong');
+ok(no_look_is_left($node, $place), 'all of them go when that is off');
 $node->stop;
 done_testing();

@@ -6,7 +6,9 @@ use warnings FATAL => 'all';
 use Exporter 'import';
 use PitrTest;
 
-our @EXPORT = qw(open_at look_node look_directory looks_in);
+use FaultTest;
+
+our @EXPORT = qw(open_at look_node look_directory looks_in no_look_is_left);
 
 # The row of pitr_open_at, as a hash.
 sub open_at { my ($node, $point) = @_; return psql_row($node, "SELECT * FROM pitr_open_at('$point')"); }
@@ -18,5 +20,14 @@ sub look_directory { my ($look) = @_; return $look->safe_psql('postgres', 'SHOW 
 
 # What there is of them in a branch directory.
 sub looks_in { my ($place) = @_; return my @there = glob "$place/look-*"; }
+
+# Ends them all and waits until their folders are gone, or their directories in /tmp would be the next server's to remove, which a test has not.
+sub no_look_is_left
+{
+	my ($node, $place) = @_;
+	$node->safe_psql('postgres', 'ALTER SYSTEM SET pitr.time_travel_max = 0');
+	$node->reload;
+	return wait_until(20, sub { !looks_in($place) });
+}
 
 1;
