@@ -170,3 +170,34 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pitr_find_events(timestamptz, timestamptz, text[], bigint, text, text) IS
     'What the WAL in the repository tells of drops, truncations, deletions and updates of at least min_rows rows, DDL, dropped databases and restore points, of all databases. object: as it was called then. target: the point just before, for pitr_restore_branch or pitr_create_branch. kinds: drop, truncate, delete, update, ddl, drop_database, restore_point; NULL is all';
 REVOKE ALL ON FUNCTION pitr_find_events(timestamptz, timestamptz, text[], bigint, text, text) FROM PUBLIC;
+
+CREATE FUNCTION pitr_schema_of(source text DEFAULT '^self',
+    format text DEFAULT 'sql',
+    database text DEFAULT NULL)
+RETURNS TABLE (database text, schema_text text)
+AS 'MODULE_PATHNAME', 'pitr_schema_of'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_schema_of(text, text, text) IS
+    'The schema of a database at source[@point], of all that current_user may enter by default: what pg_dump --schema-only writes, or with format ''json'' the tables with names and types of their columns. It reads as current_user, with the rights that role had then. 42501 what pg_dump may not read, 3D000 no such database then';
+REVOKE ALL ON FUNCTION pitr_schema_of(text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION pitr_schema_diff(base text DEFAULT NULL,
+    compare text DEFAULT NULL,
+    database text DEFAULT NULL)
+RETURNS TABLE (database text, diff text)
+AS 'MODULE_PATHNAME', 'pitr_schema_diff'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_schema_diff(text, text, text) IS
+    'What the schemas of two source[@point] differ in, as diff -u of what pg_dump writes; no row for a database where they are equal. Without arguments ^parent against ^self; ^parent is always the base, and as the second source that of the first. Errors as pitr_schema_of, PI009 no parent';
+REVOKE ALL ON FUNCTION pitr_schema_diff(text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION pitr_data_diff(relation text,
+    base text,
+    compare text DEFAULT '^self',
+    database text DEFAULT NULL)
+RETURNS TABLE (op text, key jsonb, old_row jsonb, new_row jsonb)
+AS 'MODULE_PATHNAME', 'pitr_data_diff'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_data_diff(text, text, text, text) IS
+    'Rows of a table that differ between two source[@point], told apart by its primary key or the index of its replica identity: op insert, update or delete. Columns that only one side has are shown and not compared. It reads as current_user, with the rights that role had and has. 42P01 no such table there, 55000 no key, or another one';
+REVOKE ALL ON FUNCTION pitr_data_diff(text, text, text, text) FROM PUBLIC;

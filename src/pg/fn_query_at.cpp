@@ -1,30 +1,19 @@
 // pitr_query_at and pitr_query_json_at: one query on the past, as whoever calls.
-//
-// The session of the look is the caller's role from its first moment (look_guard.h). Nothing is run in it before that role's rights over the machine
-// have been compared with today's: they are the machine's of today, whatever the role was allowed then.
 #include <libpq-fe.h>
-
-#include <array>
 
 #include "core/base/json.h"
 #include "pg/boundary.h"
 #include "pg/look_client.h"
+#include "pg/look_entry.h"
 #include "pg/look_rows.h"
-#include "pg/look_table.h"
-#include "pg/operation_slots.h"
 #include "pg/row_builder.h"
-#include "pg/server_facts.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
-#include "catalog/pg_authid.h"
-#include "commands/dbcommands.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
 #include "tcop/utility.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 }
 
@@ -32,94 +21,20 @@ namespace pitr::pg {
 
 namespace {
 
-constexpr int kTries = 20;
-constexpr long kPauseMs = 100;
-
 struct Query {
   std::string point;  // UTF-8, the others as the database has them
   std::string text, role, database;
 };
-
-// In the encoding of the database.
-std::string RawArg(FunctionCallInfo fcinfo, int index) {
-  const char* found =
-      Call([&] { return text_to_cstring(DatumGetTextPP(fcinfo->args[index].value)); });
-  return found;
-}
 
 Result<Query> ReadArguments(FunctionCallInfo fcinfo) {
   if (IsNull(fcinfo, 0) || IsNull(fcinfo, 1))
     return Status(Code::kInvalidArgument, "point and query must not be null");
   Query query;
   query.point = TextArg(fcinfo, 0);
-  query.text = RawArg(fcinfo, 1);
-  if (IsNull(fcinfo, 2)) {
-    const char* name = Call([] { return get_database_name(MyDatabaseId); });
-    query.database = name;
-  } else {
-    query.database = RawArg(fcinfo, 2);
-  }
-  const char* role = Call([] { return GetUserNameFromId(GetUserId(), false); });
-  query.role = role;
+  query.text = ServerTextArg(fcinfo, 1);
+  query.database = IsNull(fcinfo, 2) ? CallingDatabase() : ServerTextArg(fcinfo, 2);
+  query.role = CallingRole();
   return query;
-}
-
-[[noreturn]] void RaiseAs(const char* sqlstate, const std::string& message, const char* hint) {
-  ForeignError error{};
-  error.sqlstate = sqlstate;
-  error.message = message.c_str();
-  error.hint = hint;
-  Call([&] { RaiseForeign(error); });
-  pg_unreachable();
-}
-
-// What the session could do to files and programs of this machine, as itself or as a role that it may become; and whether it may do so today.
-Status CheckRightsOfMachine(LookClient* client, const std::string& role) {
-  PITR_ASSIGN_OR_RETURN(
-      const ResultPtr then,
-      client->Query("SELECT bool_or(rolsuper), bool_or(rolname = 'pg_read_server_files'),"
-                    " bool_or(rolname = 'pg_write_server_files'),"
-                    " bool_or(rolname = 'pg_execute_server_program')"
-                    " FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER')"));
-  constexpr std::array<Oid, 3> kRoles = {ROLE_PG_READ_SERVER_FILES, ROLE_PG_WRITE_SERVER_FILES,
-                                         ROLE_PG_EXECUTE_SERVER_PROGRAM};
-  const bool is_super = Call([] { return superuser(); });
-  const auto had = [&](int column) { return *PQgetvalue(then.get(), 0, column) == 't'; };
-  bool has_more = had(0) && !is_super;
-  for (std::size_t i = 0; i < kRoles.size() && !has_more && !is_super; i++) {
-    const Oid right = kRoles[i];
-    has_more = had(static_cast<int>(i) + 1) &&
-               !Call([&] { return is_member_of_role(GetUserId(), right); });
-  }
-  if (!has_more) return Status::Ok();
-  RaiseAs("42501",
-          "role \"" + role +
-              "\" had rights over files and programs of the server at that point that "
-              "it has no more",
-          "Ask as a superuser, or as another role.");
-}
-
-// "ISO" and the caller's order of day and month.
-std::string DateStyle() {
-  const std::string style = SettingValue("DateStyle");
-  const std::size_t comma = style.find(',');
-  return comma == std::string::npos ? "ISO" : "ISO" + style.substr(comma);
-}
-
-// As if the caller's session ran there; values come in forms that every session reads alike.
-Status TakeOverSettings(LookClient* client) {
-  return client
-      ->Query(
-          "SELECT set_config('TimeZone', $1, false), set_config('DateStyle', $2, false),"
-          " set_config('standard_conforming_strings', $3, false),"
-          " set_config('IntervalStyle', 'postgres', false),"
-          " set_config('extra_float_digits', '3', false),"
-          " set_config('bytea_output', 'hex', false),"
-          " set_config('xmloption', 'content', false),"
-          " set_config('search_path', $4, false)",
-          {SettingValue("TimeZone"), DateStyle(), SettingValue("standard_conforming_strings"),
-           SettingValue("search_path")})
-      .status();
 }
 
 // The statement without what ends it. Only what the server has parsed already comes here.
@@ -247,24 +162,12 @@ Status RunJson(LookClient* client, const Query& query, LookRows* rows) {
 
 using Runner = Status (*)(LookClient*, const Query&, LookRows*);
 
-// A look that was found may end before it is entered.
 Status RunAt(const Query& query, Runner run, LookRows* rows) {
-  for (int i = 1;; i++) {
-    PITR_ASSIGN_OR_RETURN(const HeldLook held, HoldLook(query.point));
-    LookClient client;
-    const Status connected = client.Connect(held.look, query.role, query.database);
-    if (connected.code() == Code::kUnavailable && i < kTries) {
-      NapOnLatch(kPauseMs);
-      CheckInterrupts();
-      continue;
-    }
-    PITR_RETURN_IF_ERROR(connected);
-    PITR_RETURN_IF_ERROR(CheckRightsOfMachine(&client, query.role));
-    PITR_RETURN_IF_ERROR(TakeOverSettings(&client));
-    const Status status = run(&client, query, rows);
-    NoteUseOfLook(held.use);
-    return status;
-  }
+  PITR_ASSIGN_OR_RETURN(const EnteredLook look, EnterLook(query.point, query.role, query.database));
+  PITR_RETURN_IF_ERROR(TakeOverSettings(look.client.get()));
+  const Status status = run(look.client.get(), query, rows);
+  NoteUseOfLook(look.held.use);
+  return status;
 }
 
 Result<Datum> QueryAt(FunctionCallInfo fcinfo, Runner run) {

@@ -52,7 +52,8 @@ Status ReadPoint(const std::string& text, const Session& session, PlanRequest* p
   const auto is_branch = [&](std::string_view name) {
     return session.branches.FindName(name) != nullptr;
   };
-  if (text.find('@') != std::string::npos || is_branch(text)) {
+  if (text.find('@') != std::string::npos || is_branch(text) || text.starts_with('^') ||
+      session.branches.FindId(text) != nullptr) {
     PITR_ASSIGN_OR_RETURN(const SourcePoint source, ParseSourcePoint(text, is_branch, plan->now));
     plan->source = source.source;
     plan->point = source.point;

@@ -75,6 +75,24 @@ std::optional<std::string> OptionalTextArg(FunctionCallInfo fcinfo, int index) {
   return TextArg(fcinfo, index);
 }
 
+std::string ServerTextArg(FunctionCallInfo fcinfo, int index) {
+  const char* found =
+      Call([&] { return text_to_cstring(DatumGetTextPP(fcinfo->args[index].value)); });
+  return found;
+}
+
+std::string Utf8OfServer(const std::string& text) {
+  const char* converted =
+      Call([&] { return pg_server_to_any(text.c_str(), static_cast<int>(text.size()), PG_UTF8); });
+  return converted;
+}
+
+std::string ServerOfUtf8(const std::string& text) {
+  const char* converted =
+      Call([&] { return pg_any_to_server(text.c_str(), static_cast<int>(text.size()), PG_UTF8); });
+  return converted;
+}
+
 bool BoolArg(FunctionCallInfo fcinfo, int index) { return DatumGetBool(fcinfo->args[index].value); }
 
 std::int32_t Int4Arg(FunctionCallInfo fcinfo, int index) {

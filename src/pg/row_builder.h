@@ -30,6 +30,10 @@ Lsn LsnArg(FunctionCallInfo fcinfo, int index);
 Result<Timestamp> TimeArg(FunctionCallInfo fcinfo, int index);
 // Microseconds; months count 30 days.
 std::int64_t IntervalArg(FunctionCallInfo fcinfo, int index);
+// The same text in the encoding of the database, for what goes back to a server.
+std::string ServerTextArg(FunctionCallInfo fcinfo, int index);
+std::string Utf8OfServer(const std::string& text);
+std::string ServerOfUtf8(const std::string& text);
 // Null elements are left out.
 std::vector<std::string> TextArrayArg(FunctionCallInfo fcinfo, int index);
 // A jsonb as the server prints it.

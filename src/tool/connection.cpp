@@ -104,7 +104,23 @@ std::vector<Row> RowsOf(const PGresult* result) {
   return rows;
 }
 
+// One value of a connection string.
+std::string Value(const std::string& text) {
+  std::string value = "'";
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') value += '\\';
+    value += c;
+  }
+  return value + "'";
+}
+
 }  // namespace
+
+std::string ConnectionString(const std::string& sockets, int port, const std::string& user,
+                             const std::string& database) {
+  return "host=" + Value(sockets) + " port=" + std::to_string(port) + " user=" + Value(user) +
+         " dbname=" + Value(database);
+}
 
 Result<Connection> Connection::Open(const ConnectTo& to) {
   Status last(Code::kUnavailable, "no role to connect as");

@@ -33,6 +33,10 @@ std::vector<std::string> SuperuserCandidates(const std::string& today);
 
 using Row = std::vector<std::optional<std::string>>;
 
+// For programs of PostgreSQL. Any text may be a user or a database.
+std::string ConnectionString(const std::string& sockets, int port, const std::string& user,
+                             const std::string& database);
+
 class Connection {
  public:
   // kUnavailable with the server's words while it does not (yet) accept; kNotReady when it answers, but none of the roles is

@@ -52,6 +52,9 @@ Result<Json> Dispatch(const Json& job, JobContext* context) {
   if (kind == "schema") {
     return RunSchemaJob(job, context);
   }
+  if (kind == "schema_text") {
+    return RunSchemaTextJob(job, context);
+  }
   if (kind == "prepare") {
     return RunPrepareJob(job, context);
   }

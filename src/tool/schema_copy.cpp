@@ -34,22 +34,6 @@ struct Cluster {
   std::vector<std::string> databases;
 };
 
-// One value of a connection string.
-std::string Value(const std::string& text) {
-  std::string value = "'";
-  for (const char c : text) {
-    if (c == '\'' || c == '\\') value += '\\';
-    value += c;
-  }
-  return value + "'";
-}
-
-std::string ConnectionString(const std::string& sockets, int port, const std::string& user,
-                             const std::string& database) {
-  return "host=" + Value(sockets) + " port=" + std::to_string(port) + " user=" + Value(user) +
-         " dbname=" + Value(database);
-}
-
 // What roles and databases set for their sessions must not disturb those that copy.
 std::vector<std::string> Environment() {
   return ServerEnvironment(
