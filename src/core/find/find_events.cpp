@@ -281,7 +281,9 @@ class StretchSearch {
           segments_++;
           const bool goes_on =
               reader != nullptr && next == index.segment.number && !reader->ended();
-          if (!(goes_on && reader->has_open_record()) && !IsOfInterest(index, rows, *follower)) {
+          const bool is_rest = goes_on && reader->has_open_record();
+          const bool is_of_interest = IsOfInterest(index, rows, *follower);
+          if (!is_rest && !is_of_interest) {
             reader.reset();
             PassOver(index, follower);
             return Status::Ok();
@@ -296,11 +298,29 @@ class StretchSearch {
             reader = std::make_unique<wal::PageReader>(options, follower);
           }
           next = index.segment.number + 1;
-          PITR_RETURN_IF_ERROR(reader->Feed(bytes));
+          if (is_of_interest) {
+            PITR_RETURN_IF_ERROR(reader->Feed(bytes));
+            return follower->status();
+          }
+          PITR_RETURN_IF_ERROR(FeedRest(bytes, reader.get()));
+          reader.reset();
+          PassOver(index, follower);
           return follower->status();
         },
         true);
     return status;
+  }
+
+  // The rest of the record that runs into a segment of no interest, and no more than its last page: some record runs over every
+  // border, so that one segment would lead to all that follow.
+  static Status FeedRest(ByteView bytes, wal::PageReader* reader) {
+    const Lsn open = reader->open_start();
+    while (!bytes.empty() && !reader->ended() && reader->has_open_record() &&
+           reader->open_start() == open) {
+      PITR_RETURN_IF_ERROR(reader->Feed(bytes.first(wal::kPageSize)));
+      bytes = bytes.subspan(wal::kPageSize);
+    }
+    return Status::Ok();
   }
 
   static void PassOver(const wal::SegmentIndex& index, Follower* follower) {

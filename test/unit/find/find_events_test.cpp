@@ -180,6 +180,23 @@ TEST_F(FindEventsTest, ReadsOnlyWhatCanHoldEvents) {
   EXPECT_GE(Take(Ask(main)).segments_read, 10U);
 }
 
+// Some record runs over every border: what is read of the next segment for its sake leads no further.
+TEST_F(FindEventsTest, ReadsNoFurtherThanTheEndOfARecord) {
+  TestLine main = make.Root("main");
+  main.Snapshot(5);
+  Delete(&main, 805, 2, 0, 1259);
+  main.wal.Commit(805, At(9));
+  const std::uint64_t first = main.Segment();
+  while (main.Segment() < first + 10) {
+    main.Write(5000);
+  }
+  main.wal.Commit(806, At(10));
+  main.Ship();
+  const FoundEvents found = Take(Ask(main));
+  EXPECT_GE(found.segments, 10U);
+  EXPECT_EQ(found.segments_read, 2U);
+}
+
 TEST_F(FindEventsTest, CancelledInBetween) {
   TestLine main = make.Root("main");
   main.Snapshot(5);
