@@ -271,7 +271,7 @@ void Follower::Inplace(const wal::RawRecord& raw) {
   if (rows_->WatchedAs(place.file) == Catalog::kDatabase &&
       static_cast<std::int32_t>(row->U32(wal::catalog::kDatabaseConnectionLimit)) ==
           wal::catalog::kInvalidDatabase) {
-    invalidated_[row->oid()] = raw.header.previous;
+    invalidated_.emplace(row->oid(), raw.header.previous);  // no later attempt makes it valid
   }
 }
 
