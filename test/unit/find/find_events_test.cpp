@@ -194,7 +194,7 @@ TEST_F(FindEventsTest, ReadsNoFurtherThanTheEndOfARecord) {
   main.Ship();
   const FoundEvents found = Take(Ask(main));
   EXPECT_GE(found.segments, 10U);
-  EXPECT_EQ(found.segments_read, 2U);
+  EXPECT_LE(found.segments_read, 4U);
 }
 
 TEST_F(FindEventsTest, CancelledInBetween) {
