@@ -201,3 +201,16 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pitr_data_diff(text, text, text, text) IS
     'Rows of a table that differ between two source[@point], told apart by its primary key or the index of its replica identity: op insert, update or delete. Columns that only one side has are shown and not compared. It reads as current_user, with the rights that role had and has. 42P01 no such table there, 55000 no key, or another one';
 REVOKE ALL ON FUNCTION pitr_data_diff(text, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION pitr_recover_table(relation text,
+    at text,
+    into_table text DEFAULT NULL,
+    mode text DEFAULT 'beside',
+    database text DEFAULT NULL,
+    wait boolean DEFAULT true)
+RETURNS TABLE (operation_id text, state text, relation text, rows_found bigint, rows_written bigint, commit_time timestamptz)
+AS 'MODULE_PATHNAME', 'pitr_recover_table'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_recover_table(text, text, text, text, text, boolean) IS
+    'Brings a table of source[@point] back, dropped or not, in the transaction of the caller and as current_user: beside, as <name>_recovered or into_table, with indexes, constraints, defaults, owned sequences, privileges, comments; mode missing inserts rows whose primary key is gone; replace puts the rows of then in the place of all, triggers silent. 42P01 no such table then, 42501 what current_user may not, 42704 a type that is gone, 42P10 no key, 23503 foreign keys that would not hold';
+REVOKE ALL ON FUNCTION pitr_recover_table(text, text, text, text, text, boolean) FROM PUBLIC;

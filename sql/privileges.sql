@@ -31,6 +31,7 @@ SELECT * FROM pitr_query_json_at('main', 'SELECT 1');
 SELECT * FROM pitr_schema_of('main');
 SELECT * FROM pitr_schema_diff('main');
 SELECT * FROM pitr_data_diff('x', 'main');
+SELECT * FROM pitr_recover_table('x', 'main');
 SHOW pitr.encryption_key_command;
 SHOW pitr.encryption_key_file;
 RESET ROLE;

@@ -57,7 +57,13 @@ void ResultFree::operator()(pg_result* result) const noexcept { PQclear(result);
 
 LookClient::~LookClient() { Drop(); }
 
+void LookClient::DropCopied() noexcept {
+  if (copied_ != nullptr) PQfreemem(copied_);
+  copied_ = nullptr;
+}
+
 void LookClient::Drop() noexcept {
+  DropCopied();
   if (is_busy_) {
     PGcancel* cancel = PQgetCancel(connection_);
     char text[256];
@@ -216,6 +222,32 @@ Result<ResultPtr> LookClient::Next() {
   PITR_ASSIGN_OR_RETURN(ResultPtr result, NextResult());
   if (result != nullptr) PITR_RETURN_IF_ERROR(Check(result.get()));
   return result;
+}
+
+Status LookClient::StartCopy(const std::string& command) {
+  query_.clear();
+  PITR_RETURN_IF_ERROR(Sent(PQsendQuery(connection_, command.c_str())));
+  PITR_ASSIGN_OR_RETURN(const ResultPtr begun, NextResult());
+  if (begun == nullptr) return Lost();
+  PITR_RETURN_IF_ERROR(Check(begun.get()));
+  return PQresultStatus(begun.get()) == PGRES_COPY_OUT
+             ? Status::Ok()
+             : Status(Code::kInternal, "a copy from the past began as something else");
+}
+
+Result<std::string_view> LookClient::NextOfCopy() {
+  for (;;) {
+    DropCopied();
+    const int size = PQgetCopyData(connection_, &copied_, 1);
+    if (size > 0) return std::string_view(copied_, static_cast<std::size_t>(size));
+    if (size == 0) {
+      PITR_RETURN_IF_ERROR(Wait(false));
+      if (PQconsumeInput(connection_) != 1) return Lost();
+    } else {
+      PITR_RETURN_IF_ERROR(LastResult().status());
+      return std::string_view();
+    }
+  }
 }
 
 }  // namespace pitr::pg

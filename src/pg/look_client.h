@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,6 +43,10 @@ class LookClient {
   Status Start();
   Result<ResultPtr> Next();
 
+  // COPY ... TO STDOUT. Its bytes a row at a time, good until the next call; empty behind the last.
+  Status StartCopy(const std::string& command);
+  Result<std::string_view> NextOfCopy();
+
  private:
   Status Wait(bool to_write);
   Result<ResultPtr> NextResult();
@@ -50,11 +55,13 @@ class LookClient {
   Status Sent(int done);
   Status Lost() const;
   Status FailedToConnect(const std::string& database) const;
+  void DropCopied() noexcept;
   void Drop() noexcept;
 
   pg_conn* connection_ = nullptr;  // owned
   std::string query_;              // of Prepare
   bool is_busy_ = false;
+  char* copied_ = nullptr;  // owned: what NextOfCopy gave
 };
 
 }  // namespace pitr::pg

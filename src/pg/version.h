@@ -77,3 +77,10 @@ inline constexpr int kServerMajor = PG_VERSION_NUM / 10000;
 #else
 #define PITR_BACKUP_STATE 0
 #endif
+
+// 16: to be a member of a role is not to be able to become it.
+#if PG_VERSION_NUM >= 160000
+#define PITR_RIGHT_TO_BECOME "SET"
+#else
+#define PITR_RIGHT_TO_BECOME "MEMBER"
+#endif

@@ -84,6 +84,7 @@ inline constexpr std::string_view kFaultPoints[] = {
     "masking.done",
     "mirror.put.after_judge",
     "pin.put",
+    "recover.table_there",
     "replicate.after_publish",
     "replicate.before_copy",
     "replicate.before_mark",
