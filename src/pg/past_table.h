@@ -46,13 +46,14 @@ struct PastPart {
   std::optional<std::string> needs;  // see phases
 };
 
-// Phases, in this order; all before kRows are for an empty table. `needs`: of a sequence the text that a default names it with; of a grant
+// Phases, in this order; all before kIndex are for an empty table. `needs`: of a sequence the text that a default names it with; of a grant
 // the role, of a foreign key the other table, of a policy the roles ({a,b}): they may be gone. `after` of a foreign key is its name.
 enum PastPhase {
   kSequence = 10,
   kTable = 20,
   kColumn = 30,
-  kRows = 40,
+  kIndex = 40,
+  kCheck = 42,
   kGrant = 50,
   kPolicy = 72,
   kForeignKey = 80,

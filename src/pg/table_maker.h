@@ -32,7 +32,7 @@ class TableMaker {
   Status HandOver();
   Status ForgetDefaultGrants();
   Result<std::uint64_t> Fill();
-  Status Finish();
+  Status RunPhases(int first, int end);
   Status RunPart(const PastPart& part);
   Status Grant(const PastPart& part);
   Status AddForeignKeys();
