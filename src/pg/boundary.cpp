@@ -5,11 +5,14 @@
 #include <string_view>
 
 #include "pg/error_map.h"
+#include "pg/undo_failed.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
+#include "access/xact.h"
 #include "storage/lwlock.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 }
 
 namespace pitr::pg {
@@ -72,6 +75,18 @@ void Raise(Outcome outcome, const Report& report) {
            error.position > 0 ? internalerrposition(error.position) : 0,
            error.position > 0 ? internalerrquery(error.query) : 0));
   pg_unreachable();
+}
+
+void UndoFailed(MemoryContext context, ResourceOwnerData* owner, char* message, std::size_t size) {
+  MemoryContextSwitchTo(context);
+  ErrorData* error = CopyErrorData();
+  FlushErrorState();
+  RollbackAndReleaseCurrentSubTransaction();
+  MemoryContextSwitchTo(context);
+  CurrentResourceOwner = owner;
+  if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
+    ReThrowError(error);
+  CopyText(error->message, message, size);
 }
 
 [[noreturn]] void RaisePanic(int errnum, const char* message) {

@@ -1,12 +1,15 @@
 #include "pg/local_sql.h"
 
+#include "pg/undo_failed.h"
 #include "pg/postgres_headers.h"
 
 extern "C" {
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/resowner.h"
 }
 
 namespace pitr::pg {
@@ -55,6 +58,28 @@ Result<std::optional<std::string>> AskLocally(const std::string& command,
   PITR_ASSIGN_OR_RETURN(const LocalResult result, RunLocally(command, values));
   if (result.rows.empty() || result.rows[0].empty()) return std::optional<std::string>();
   return result.rows[0][0];
+}
+
+Result<std::optional<std::string>> TryLocally(const std::string& command) {
+  const MemoryContext context = CurrentMemoryContext;
+  const ResourceOwner owner = CurrentResourceOwner;
+  Call([&] {
+    BeginInternalSubTransaction(nullptr);
+    MemoryContextSwitchTo(context);
+  });
+  try {
+    PITR_RETURN_IF_ERROR(RunLocally(command).status());
+    Call([&] {
+      ReleaseCurrentSubTransaction();
+      MemoryContextSwitchTo(context);
+      CurrentResourceOwner = owner;
+    });
+    return std::optional<std::string>();
+  } catch (const ErrorInFlight&) {
+    char message[1024];
+    Call([&] { UndoFailed(context, owner, message, sizeof message); });
+    return std::optional<std::string>(message);
+  }
 }
 
 LocalSettings::LocalSettings() : level_(Call([] { return NewGUCNestLevel(); })) {}

@@ -28,6 +28,9 @@ Result<LocalResult> RunLocally(const std::string& command,
 Result<std::optional<std::string>> AskLocally(const std::string& command,
                                               const std::vector<std::string>& values = {});
 
+// The same, undone when it cannot be as things are (class 42: what it names is not there, does not fit, or is not allowed); then what the server says.
+Result<std::optional<std::string>> TryLocally(const std::string& command);
+
 // Until End every setting is as Set says; an error gives back what was as well.
 class LocalSettings {
  public:

@@ -154,7 +154,7 @@ constexpr char kConstraintParts[] =
     "k.conname, CASE WHEN k.confrelid = k.conrelid THEN"
     " replace(k.text, ' REFERENCES ' || k.conrelid::regclass || '(', ' REFERENCES ' || $2::text || "
     "'(') ELSE k.text END), k.conname,"
-    " CASE WHEN k.confrelid <> k.conrelid THEN k.confrelid::regclass::text END FROM k WHERE "
+    " NULL FROM k WHERE "
     "k.contype = 'f'"
     " UNION ALL SELECT 81, NULL, format('COMMENT ON CONSTRAINT %I ON %s IS %L', k.conname, "
     "$2::text, obj_description(k.oid, 'pg_constraint')), k.conname, NULL"

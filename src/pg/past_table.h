@@ -47,7 +47,7 @@ struct PastPart {
 };
 
 // Phases, in this order; all before kIndex are for an empty table. `needs`: of a sequence the text that a default names it with; of a grant
-// the role, of a foreign key the other table, of a policy the roles ({a,b}): they may be gone. `after` of a foreign key is its name.
+// the role, of a policy the roles ({a,b}): they may be gone. `after` of a foreign key is its name.
 enum PastPhase {
   kSequence = 10,
   kTable = 20,

@@ -190,20 +190,14 @@ Status TableMaker::Grant(const PastPart& part) {
 
 // It holds for rows to come in any case, and for those that came if they all have what they point at.
 Status TableMaker::AddForeignKey(const PastPart& part) {
-  if (part.needs) {
-    PITR_ASSIGN_OR_RETURN(
-        const bool can_refer,
-        Is("SELECT has_table_privilege(to_regclass($1)::oid, 'REFERENCES')", {*part.needs}));
-    if (!can_refer) {
-      Notice("foreign key \"" + part.after + "\" is left out: table " + *part.needs +
-                 " is gone, or you may not refer to it",
-             nullptr);
-      return Status::Ok();
-    }
-  }
   const bool is_checked =
       !part.before.ends_with(" NOT VALID") && !part.before.ends_with(" NOT ENFORCED");
-  PITR_RETURN_IF_ERROR(RunLocally(part.before + (is_checked ? " NOT VALID" : "")).status());
+  PITR_ASSIGN_OR_RETURN(const std::optional<std::string> why_not,
+                        TryLocally(part.before + (is_checked ? " NOT VALID" : "")));
+  if (why_not) {
+    Notice("foreign key \"" + part.after + "\" is left out: " + *why_not, nullptr);
+    return Status::Ok();
+  }
   if (!is_checked) return Status::Ok();
   PITR_ASSIGN_OR_RETURN(
       const std::optional<std::string> oid,
