@@ -214,3 +214,22 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pitr_recover_table(text, text, text, text, text, boolean) IS
     'Brings a table of source[@point] back, dropped or not, in the transaction of the caller and as current_user: beside, as <name>_recovered or into_table, with indexes, constraints, defaults, owned sequences, privileges, comments; mode missing inserts rows whose primary key is gone; replace puts the rows of then in the place of all, triggers silent. 42P01 no such table then, 42501 what current_user may not, 42704 a type that is gone, 42P10 no key, 23503 foreign keys that would not hold';
 REVOKE ALL ON FUNCTION pitr_recover_table(text, text, text, text, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION pitr_attach_schema(point text,
+    schema text DEFAULT 'past',
+    remote_schema text DEFAULT 'public',
+    relations text[] DEFAULT NULL)
+RETURNS TABLE (schema text, relation text, skipped text)
+AS 'MODULE_PATHNAME', 'pitr_attach_schema'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_attach_schema(text, text, text, text[]) IS
+    'Makes a schema with the tables and views of a schema at a point of the past as foreign tables (postgres_fdw), for who calls alone and with the rights of then. skipped: why one is not there. The server of the past stays until the schema is detached or dropped. An attached schema of that name is replaced. 42501 without CREATE on the database, 55000 without postgres_fdw, 42P06 another schema of that name, 3F000 and 42P01 what did not exist then, errors of pitr_open_at';
+REVOKE ALL ON FUNCTION pitr_attach_schema(text, text, text, text[]) FROM PUBLIC;
+
+CREATE FUNCTION pitr_detach_schema(schema text DEFAULT 'past')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'pitr_detach_schema'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_detach_schema(text) IS
+    'Drops a schema that pitr_attach_schema made. False: there is none. 42501 for who does not own it, 2BP01 when other objects depend on it, 55000 an ordinary schema';
+REVOKE ALL ON FUNCTION pitr_detach_schema(text) FROM PUBLIC;

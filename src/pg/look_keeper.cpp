@@ -5,9 +5,11 @@
 
 #include "core/demand/folder.h"
 #include "core/repo/pins.h"
+#include "core/work/attachment.h"
 #include "core/work/living_server.h"
 #include "core/work/look.h"
 #include "core/work/tablespaces.h"
+#include "pg/attachment.h"
 #include "pg/branch_directory.h"
 #include "pg/guc_branch.h"
 #include "pg/log.h"
@@ -73,6 +75,10 @@ Status Attend(Repository* repo, const std::string& folder) {
   Seen& known = (*seen)[folder];
   PITR_RETURN_IF_ERROR(RenewPin(repo, *look, now, &known));
   const std::int64_t timeout = std::int64_t{TimeTravelIdleTimeoutSetting()} * kSecond;
+  if (TimeTravelMaxSetting() > 0 && IsAttached(*look, AttachmentDirectory())) {
+    known.used_at = now.micros;
+    return Status::Ok();
+  }
   PITR_ASSIGN_OR_RETURN(const File taken, TryTakeLook(folder));
   if (!taken.is_open()) {
     known.used_at = now.micros;
@@ -87,10 +93,14 @@ Status Attend(Repository* repo, const std::string& folder) {
 }  // namespace
 
 Status KeepLooks(Repository* repo) {
+  if (seen == nullptr) {
+    seen = new std::map<std::string, Seen>;
+    // A session may have died with the server before it could take its link back.
+    DropAttachments(AttachmentDirectory(), kAttachmentPrefix);
+  }
   PITR_ASSIGN_OR_RETURN(const std::string place, BranchDirectory());
   const Result<std::vector<std::string>> names = ListDirectory(place);
   if (!names.ok()) return Status::Ok();
-  if (seen == nullptr) seen = new std::map<std::string, Seen>;
   for (const std::string& name : *names) {
     if (!IsLookName(name) && !IsGoneLookName(name)) continue;
     if (!IsOurBranchDirectory(place)) return Status::Ok();

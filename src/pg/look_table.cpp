@@ -6,7 +6,9 @@
 #include "core/base/fault.h"
 #include "core/base/hash.h"
 #include "core/base/json.h"
+#include "core/work/attachment.h"
 #include "core/work/living_server.h"
+#include "pg/attachment.h"
 #include "pg/boundary.h"
 #include "pg/branch_directory.h"
 #include "pg/branch_room.h"
@@ -103,11 +105,6 @@ bool IsFor(const Look& look, const RestorePlan& plan) {
   return look.IsAt(plan.owner, plan.timeline, plan.record_end);
 }
 
-// It can be entered, as far as anybody can see; not one that is about to end.
-bool IsServing(const Look& look) {
-  return LivingServer(look.data()).has_value() && ServerWord(look.data()) == "ready";
-}
-
 // Not open: it is gone, or goes.
 Result<File> Use(const Look& look) {
   for (int i = 0; i < kUseTries; i++) {
@@ -133,7 +130,7 @@ Status MakeRoom(const std::string& place) {
   std::size_t left = looks.size();
   for (const Look& look : looks) {
     if (left < most) break;
-    if (!look.is_ready) continue;
+    if (!look.is_ready || IsAttached(look, AttachmentDirectory())) continue;
     PITR_ASSIGN_OR_RETURN(const File taken, TryTakeLook(look.folder));
     if (!taken.is_open()) continue;
     PITR_RETURN_IF_ERROR(EndLook(look, taken));
@@ -142,8 +139,9 @@ Status MakeRoom(const std::string& place) {
   if (left < most) return Status::Ok();
   return Status(Code::kLimit, "all " + std::to_string(most) + " servers of the past are in use")
       .WithHint(
-          "Wait for one of them, end one with pitr_close_at(point), or raise "
-          "pitr.time_travel_max.");
+          "Wait for one of them, end one with pitr_close_at(point) or pitr_detach_schema(schema), "
+          "or "
+          "raise pitr.time_travel_max.");
 }
 
 // An idle one from which the wanted point is reached by replay alone; the nearest. Not open: there is none.
@@ -152,7 +150,8 @@ Result<HeldLook> TakeEarlier(const std::string& place, const RestorePlan& plan) 
   std::erase_if(looks, [&](const Look& look) {
     return !look.is_ready || !look.can_go_on || look.line != plan.owner ||
            look.timeline != plan.timeline || look.snapshot != plan.snapshot ||
-           look.record_end >= plan.record_end || !IsServing(look);
+           look.record_end >= plan.record_end || !IsServing(look) ||
+           IsAttached(look, AttachmentDirectory());
   });
   std::sort(looks.begin(), looks.end(),
             [](const Look& a, const Look& b) { return a.record_end > b.record_end; });
@@ -295,6 +294,10 @@ Status CheckOn() {
 }
 
 }  // namespace
+
+bool IsServing(const Look& look) {
+  return LivingServer(look.data()).has_value() && ServerWord(look.data()) == "ready";
+}
 
 bool IsBeingBuilt(const Look& look) {
   if (look.is_ready) return false;

@@ -25,6 +25,8 @@ Result<bool> CloseLook(const std::string& point);
 
 // Its server ends at once; its folder is left to the launcher (look_keeper.h). `taken` is of TryTakeLook. THROWS ErrorInFlight.
 Status EndLook(const Look& look, const File& taken);
+// It can be entered, as far as anybody can see; not one that is about to end.
+bool IsServing(const Look& look);
 // Somebody builds it. REQUIRES: TryLockLooks, or its operation may be about to begin.
 bool IsBeingBuilt(const Look& look);
 

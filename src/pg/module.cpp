@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/base/cancel.h"
+#include "pg/attachment.h"
 #include "pg/ddl_point.h"
 #include "pg/demand.h"
 #include "pg/exchange.h"
@@ -55,5 +56,6 @@ void _PG_init(void) {
   pitr::pg::RegisterFetchWorkers(false, pitr::pg::WantedWorkers());
   pitr::pg::ExchangeInit();
   pitr::pg::DdlPointInit();
+  pitr::pg::AttachmentInit();
 }
 }
