@@ -23,7 +23,7 @@ constexpr char kFind[] =
     " CASE WHEN c.relkind = 'p' THEN 'partitions (all rows come into one table)' END,"
     " CASE WHEN c.relhassubclass AND c.relkind = 'r' THEN 'rows of tables that inherit from it' "
     "END),"
-    " pg_catalog.format('%I.%I', n.nspname, c.relname)"
+    " pg_catalog.format('%I.%I', n.nspname, c.relname), c.relpersistence"
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.oid = pg_catalog.to_regclass($1)";
 
@@ -231,6 +231,10 @@ Result<PastTable> DescribePastTable(LookClient* client, const std::string& relat
   const auto fact = [&](int column) { return std::string(PQgetvalue(found.get(), 0, column)); };
   if (fact(3) != "r" && fact(3) != "p")
     RaiseAs("42809", "\"" + relation + "\" was not a table at that point", nullptr);
+  if (fact(7) == "u") {
+    RaiseAs("0A000", "table \"" + relation + "\" was unlogged at that point",
+            "Rows of unlogged tables are not in the WAL, and nowhere but in the server.");
+  }
   PastTable table{fact(0), fact(1), fact(2), fact(6), fact(4), fact(3) == "p", {}, {}, fact(5)};
   PITR_RETURN_IF_ERROR(PrepareSession(client));
   PITR_ASSIGN_OR_RETURN(const ResultPtr columns, client->Query(kColumns, {table.oid}));

@@ -95,7 +95,7 @@ is(recover(qq{'"empty"', '$point'})->{rows_written}, 0, 'a table without columns
 $row = recover("'parent', '$point'");
 is($row->{rows_written}, 1, 'a parent has its own rows');
 like($row->{_err}, qr/rows of tables that inherit from it/, '... and says so');
-like(refusal($node, "SELECT pitr_recover_table('light', '$point')")->{err}, qr/unlogged/, 'what is not in the WAL is not there');
+like(refusal($node, "SELECT pitr_recover_table('light', '$point')")->{err}, qr/0A000: table "light" was unlogged/, 'what is not in the WAL is not there');
 is(value('SELECT item, detail FROM pitr_check() WHERE NOT ok'), '', 'pitr_check finds nothing wrong');
 $node->stop;
 done_testing();
