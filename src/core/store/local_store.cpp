@@ -21,7 +21,8 @@ namespace {
 constexpr std::size_t kWriteSize = 1U << 20;
 // Folders in use at a time are a handful (one per timeline, kind, snapshot); beyond this the cache starts anew.
 constexpr std::size_t kMaxDurableFolders = 256;
-constexpr int kPublishAttempts = 8;
+// Whoever removes its last object has to win each time.
+constexpr int kPublishAttempts = 100;
 
 Result<LocalStore::Identity> IdentityOf(int fd, const std::string& path, int flags) {
   struct statx found = {};
