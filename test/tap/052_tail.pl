@@ -80,6 +80,7 @@ like(value("SELECT detail FROM pitr_check() WHERE item = 'workers'"), qr/^6 of /
 	foreach (1 .. 5)
 	{
 		tail_delay($node);
+		sleep 1;    # what a new piece replaces goes behind it
 		$before = pieces($repository);
 		$flushed = value('SELECT pg_current_wal_flush_lsn()');
 		@loss = ();
