@@ -197,4 +197,25 @@ void Child::Finish() noexcept {
   Close();
 }
 
+Result<Json> RunJob(const Json& job, const std::function<bool()>& cancelled,
+                    const std::function<Result<Json>()>& answer) {
+  Child child;
+  PITR_RETURN_IF_ERROR(child.Start(job));
+  for (;;) {
+    PITR_ASSIGN_OR_RETURN(Json line, child.Next(cancelled));
+    if (const Json* error = JsonObject(line, "error")) {
+      child.Finish();
+      return StatusFromJson(*error);
+    }
+    if (answer && line.contains("need")) {
+      PITR_ASSIGN_OR_RETURN(const Json said, answer());
+      PITR_RETURN_IF_ERROR(child.Send(said));
+    }
+    if (line.contains("done")) {
+      child.Finish();
+      return line;
+    }
+  }
+}
+
 }  // namespace pitr::pg

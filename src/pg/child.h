@@ -42,6 +42,11 @@ class Child {
   std::string buffer_;
 };
 
+// A child of this session for as long as the job takes: its last line, {"done":{…}}. `answer`, if the kind asks for anything: to each {"need":…}.
+// Errors of the job with their class. THROWS ErrorInFlight (interrupts).
+Result<Json> RunJob(const Json& job, const std::function<bool()>& cancelled,
+                    const std::function<Result<Json>()>& answer = {});
+
 // {"error":{…}} of a child as a Status with its own SQLSTATE class.
 Status StatusFromJson(const Json& error);
 

@@ -180,23 +180,12 @@ Json GoAnswer(bool go) {
 Status StartCompute(const Branch& branch, const std::function<bool()>& cancelled,
                     const std::function<Result<bool>()>& is_wanted) {
   PITR_ASSIGN_OR_RETURN(const Json job, StartJob(branch, false));
-  Child child;
-  PITR_RETURN_IF_ERROR(child.Start(job));
-  for (;;) {
-    PITR_ASSIGN_OR_RETURN(const Json line, child.Next(cancelled));
-    if (const Json* error = JsonObject(line, "error")) {
-      child.Finish();
-      return StatusFromJson(*error);
-    }
-    if (line.contains("need")) {
-      PITR_ASSIGN_OR_RETURN(const bool go, is_wanted());
-      PITR_RETURN_IF_ERROR(child.Send(GoAnswer(go)));
-    }
-    if (line.contains("done")) {
-      child.Finish();
-      return Status::Ok();
-    }
-  }
+  return RunJob(job, cancelled,
+                [&]() -> Result<Json> {
+                  PITR_ASSIGN_OR_RETURN(const bool go, is_wanted());
+                  return GoAnswer(go);
+                })
+      .status();
 }
 
 namespace {

@@ -93,24 +93,6 @@ Json DatabasesJson(const std::vector<Side>& sides) {
   return names;
 }
 
-// Runs in this process, as a child; answers interrupts.
-Result<Json> AwaitFiles(const Json& job) {
-  Child child;
-  PITR_RETURN_IF_ERROR(child.Start(job));
-  for (;;) {
-    PITR_ASSIGN_OR_RETURN(const Json line, child.Next([] { return ServerCancel().IsCancelled(); }));
-    if (const Json* error = JsonObject(line, "error")) {
-      child.Finish();
-      return StatusFromJson(*error);
-    }
-    if (const Json* done = JsonObject(line, "done")) {
-      child.Finish();
-      const Json* files = JsonArray(*done, "files");
-      return files == nullptr ? Json::array() : *files;
-    }
-  }
-}
-
 Status PutTexts(const std::vector<Side>& sides, const std::string& directory, RowBuilder* rows) {
   Json job;
   job["kind"] = "schema_text";
@@ -121,8 +103,11 @@ Status PutTexts(const std::vector<Side>& sides, const std::string& directory, Ro
   job["sides"] = Json::array();
   for (const Side& side : sides)
     job["sides"].push_back(SideJson(side));
-  PITR_ASSIGN_OR_RETURN(const Json files, AwaitFiles(job));
-  for (const Json& file : files) {
+  PITR_ASSIGN_OR_RETURN(const Json last, RunJob(job, [] { return ServerCancel().IsCancelled(); }));
+  const Json* done = JsonObject(last, "done");
+  const Json* files = done == nullptr ? nullptr : JsonArray(*done, "files");
+  if (files == nullptr) return Status(Code::kInternal, "the child process tells no files");
+  for (const Json& file : *files) {
     PITR_ASSIGN_OR_RETURN(const std::string name, JsonText(file, "database"));
     PITR_ASSIGN_OR_RETURN(const std::string path, JsonText(file, "file"));
     PITR_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxText));
@@ -131,17 +116,29 @@ Status PutTexts(const std::vector<Side>& sides, const std::string& directory, Ro
   return Status::Ok();
 }
 
-// The texts lie beside the first look, whose folder the launcher removes if we do not come to it.
+// The texts, beside the first look; gone again however the statement ends.
+class Scratch {
+ public:
+  explicit Scratch(const Look& look)
+      : path_(JoinPath(look.folder, "texts-" + std::to_string(::getpid()))) {}
+  // What cannot be removed goes with the look.
+  ~Scratch() { (void)RemoveTree(path_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
 Status PutTextsAndTidy(const std::vector<Side>& sides, RowBuilder* rows) {
-  const std::string directory =
-      JoinPath(sides[0].held.look.folder, "texts-" + std::to_string(::getpid()));
-  PITR_RETURN_IF_ERROR(RemoveTree(directory));
-  PITR_RETURN_IF_ERROR(MakeDirectories(directory));
-  const Status put = PutTexts(sides, directory, rows);
+  const Scratch scratch(sides[0].held.look);
+  PITR_RETURN_IF_ERROR(RemoveTree(scratch.path()));
+  PITR_RETURN_IF_ERROR(MakeDirectories(scratch.path()));
+  PITR_RETURN_IF_ERROR(PutTexts(sides, scratch.path(), rows));
   for (const Side& side : sides)
     NoteUseOfLook(side.held.use);
-  const Status removed = RemoveTree(directory);
-  return put.ok() ? removed : put;
+  return Status::Ok();
 }
 
 Status PutTables(const NamedPoint& at, const std::vector<std::string>& databases,

@@ -25,6 +25,7 @@
 #include "tool/commands.h"
 #include "tool/exit_codes.h"
 #include "tool/guard_back.h"
+#include "tool/job_fields.h"
 #include "tool/signals.h"
 #include "tool/staging_server.h"
 
@@ -85,17 +86,10 @@ Result<CommandLine> ReadCommandLine(const std::string& path) {
   const std::pair<const char*, std::vector<std::string>*> lists[] = {{"argv", &line.arguments},
                                                                      {"env", &line.environment}};
   for (const auto& [member, texts] : lists) {
-    const Json* list = JsonArray(json, member);
-    if (list == nullptr) {
+    if (JsonArray(json, member) == nullptr) {
       return Status(Code::kCorrupt, "member \"" + std::string(member) + "\" is missing");
     }
-    for (const Json& each : *list) {
-      if (!each.is_string()) {
-        return Status(Code::kCorrupt,
-                      "member \"" + std::string(member) + "\" holds more than texts");
-      }
-      texts->push_back(each.get<std::string>());
-    }
+    PITR_ASSIGN_OR_RETURN(*texts, JsonTexts(json, member));
   }
   if (line.arguments.empty()) {
     return Status(Code::kCorrupt, "member \"argv\" is empty");

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/clock.h"
 #include "core/base/json.h"
@@ -31,6 +32,20 @@ Result<Number> JsonNumber(const Json& object, std::string_view member) {
     return Status(Code::kCorrupt, "member \"" + std::string(member) + "\" is out of range");
   }
   return static_cast<Number>(number);
+}
+
+// Empty when it is absent.
+inline Result<std::vector<std::string>> JsonTexts(const Json& object, std::string_view member) {
+  std::vector<std::string> texts;
+  const Json* list = JsonArray(object, member);
+  if (list == nullptr) return texts;
+  for (const Json& each : *list) {
+    if (!each.is_string()) {
+      return Status(Code::kCorrupt, "member \"" + std::string(member) + "\" holds more than texts");
+    }
+    texts.push_back(each.get<std::string>());
+  }
+  return texts;
 }
 
 // `fallback` when it is absent or null.

@@ -11,6 +11,7 @@
 #include "core/base/json.h"
 #include "core/work/control_file.h"
 #include "core/work/live_files.h"
+#include "tool/job_fields.h"
 #include "tool/staging_config.h"
 #include "tool/staging_server.h"
 
@@ -20,21 +21,6 @@ namespace {
 
 // "/.s.PGSQL.65535.lock" and the closing zero.
 constexpr std::size_t kSocketNameSize = 21;
-
-Result<std::vector<std::string>> JsonTexts(const Json& object, std::string_view member) {
-  std::vector<std::string> texts;
-  const Json* list = JsonArray(object, member);
-  if (list != nullptr) {
-    for (const Json& each : *list) {
-      if (!each.is_string()) {
-        return Status(Code::kCorrupt,
-                      "member \"" + std::string(member) + "\" holds more than texts");
-      }
-      texts.push_back(each.get<std::string>());
-    }
-  }
-  return texts;
-}
 
 }  // namespace
 

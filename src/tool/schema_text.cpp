@@ -36,30 +36,19 @@ struct Request {
   std::vector<Side> sides;
 };
 
-Result<std::vector<std::string>> Texts(const Json& object, std::string_view member) {
-  const Json* array = JsonArray(object, member);
-  std::vector<std::string> texts;
-  for (const Json& text : array == nullptr ? Json::array() : *array) {
-    if (!text.is_string())
-      return Status(Code::kCorrupt, "member \"" + std::string(member) + "\" holds more than texts");
-    texts.push_back(text.get<std::string>());
-  }
-  return texts;
-}
-
 Result<Request> Parse(const Json& job) {
   Request request;
   PITR_ASSIGN_OR_RETURN(request.bin_directory, JsonText(job, "bin_directory"));
   PITR_ASSIGN_OR_RETURN(request.directory, JsonText(job, "directory"));
   PITR_ASSIGN_OR_RETURN(request.user, JsonText(job, "user"));
-  PITR_ASSIGN_OR_RETURN(request.databases, Texts(job, "databases"));
+  PITR_ASSIGN_OR_RETURN(request.databases, JsonTexts(job, "databases"));
   const Json* sides = JsonArray(job, "sides");
   for (const Json& given : sides == nullptr ? Json::array() : *sides) {
     Side side;
     PITR_ASSIGN_OR_RETURN(side.socket_directory, JsonText(given, "socket_directory"));
     PITR_ASSIGN_OR_RETURN(side.label, JsonText(given, "label"));
     PITR_ASSIGN_OR_RETURN(side.port, JsonNumber<int>(given, "port"));
-    PITR_ASSIGN_OR_RETURN(const std::vector<std::string> names, Texts(given, "databases"));
+    PITR_ASSIGN_OR_RETURN(const std::vector<std::string> names, JsonTexts(given, "databases"));
     side.databases.insert(names.begin(), names.end());
     request.sides.push_back(std::move(side));
   }

@@ -16,6 +16,7 @@
 #include "tool/branch_settings.h"
 #include "tool/inherited_lock.h"
 #include "tool/job.h"
+#include "tool/job_fields.h"
 #include "tool/signals.h"
 #include "tool/staging_server.h"
 
@@ -41,16 +42,12 @@ Result<StartRequest> ParseStartJob(const Json& job) {
   PITR_ASSIGN_OR_RETURN(request.host, JsonText(job, "host"));
   PITR_ASSIGN_OR_RETURN(request.log, JsonText(job, "log"));
   PITR_ASSIGN_OR_RETURN(request.hold, JsonBool(job, "hold"));
-  const Json* settings = JsonArray(job, "settings");
-  if (settings == nullptr) {
+  if (JsonArray(job, "settings") == nullptr) {
     return Status(Code::kCorrupt, "member \"settings\" is missing");
   }
-  for (const Json& setting : *settings) {
-    if (!setting.is_string()) {
-      return Status(Code::kCorrupt, "member \"settings\" holds more than texts");
-    }
-    request.arguments.insert(request.arguments.end(), {"-c", setting.get<std::string>()});
-  }
+  PITR_ASSIGN_OR_RETURN(const std::vector<std::string> settings, JsonTexts(job, "settings"));
+  for (const std::string& setting : settings)
+    request.arguments.insert(request.arguments.end(), {"-c", setting});
   // Before those, which win.
   PITR_ASSIGN_OR_RETURN(const auto own, ParseBranchSettings(job));
   const std::vector<std::string> first = AsArguments(own.value_or(std::vector<Setting>()));

@@ -84,19 +84,9 @@ UPDATE shop.orders SET amount = 0 WHERE id % 2 = 0; DELETE FROM shop.orders WHER
 CREATE TYPE shop.mood AS ENUM ('sad', 'so so', 'glad'); DELETE FROM shop.streets WHERE owner = 7; DELETE FROM shop.customers WHERE id = 7; ALTER TABLE shop.secret RENAME TO renamed; ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO stranger;
 SQL
 my $now = { hash => hash_of('shop.orders'), definition => definition_of('shop.orders') };
-sub recover { my ($arguments, $setup) = @_; return psql_row($node, ($setup // '') . "SELECT * FROM pitr_recover_table($arguments)"); }
-sub refused
-{
-	my ($arguments, $sqlstate, $text, $setup) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my $refusal = refusal($node, ($setup // '') . "SELECT * FROM pitr_recover_table($arguments)");
-	is($refusal->{sqlstate}, $sqlstate, "$arguments: $sqlstate") or diag($refusal->{err});
-	like($refusal->{err}, $text, '... and says so');
-	return;
-}
 
 # --- beside ---
-my $row = recover("'shop.orders', '$point'");
+my $row = recover($node, "'shop.orders', '$point'");
 no warnings 'uninitialized';
 is("$row->{state} $row->{relation} $row->{rows_found} $row->{rows_written}", 'done shop.orders_recovered 3000 3000', 'a table beside') or diag($row->{_err});
 like($row->{_err}, qr/not brought back: triggers/, 'which says what it does not have');
@@ -108,42 +98,42 @@ is(join('|', hash_of('shop.orders'), definition_of('shop.orders')), join('|', $n
 # Sequences of a recovered server may stand some ahead.
 is(value(q{INSERT INTO shop.orders_recovered (customer) VALUES (1) RETURNING id BETWEEN 3001 AND 3040, number BETWEEN 16000 AND 16200}), 't|t', 'its sequences go on');
 is(value(q{INSERT INTO shop.orders (customer) VALUES (1) RETURNING id}), '3001', 'and are its own');
-refused("'shop.orders', '$point'", '42P07', qr/"orders_recovered" already exists/);
+recover_refused($node, "'shop.orders', '$point'", '42P07', qr/"orders_recovered" already exists/);
 
 # --- dropped ones; partitioned ones; foreign keys that do not hold ---
-$row = recover("'lost', '$point', 'lost'", 'SET search_path = shop, public; ');
+$row = recover($node, "'lost', '$point', 'lost'", 'SET search_path = shop, public; ');
 is($row->{relation}, 'shop.lost', 'a dropped table under its name') or diag($row->{_err});
 is(hash_of('shop.lost'), $was{'shop.lost'}{hash}, 'with its rows');
 is(definition_of('shop.lost'), $was{'shop.lost'}{definition}, 'and definition, names included');
 is(value("INSERT INTO shop.lost (b) VALUES ('new') RETURNING a BETWEEN 501 AND 540"), 't', 'its identity goes on');
-$row = recover("'shop.parted', '$point', 'desk.one'", 'SET ROLE clerk; ');
+$row = recover($node, "'shop.parted', '$point', 'desk.one'", 'SET ROLE clerk; ');
 is("$row->{relation} $row->{rows_written}", 'desk.one 100', 'the partitions of a table come as one table') or diag($row->{_err});
 is(hash_of('desk.one'), $was{'shop.parted'}{hash}, '... with all rows');
 is(value("SELECT tableowner, (SELECT string_agg(indexdef, ' ' ORDER BY indexdef) FROM pg_indexes i WHERE i.tablename = t.tablename) FROM pg_tables t WHERE tablename = 'one'"),
 	'clerk|CREATE INDEX parted_v_idx ON desk.one USING btree (v) CREATE UNIQUE INDEX parted_pkey ON desk.one USING btree (id)', '... of who called, with its indexes');
 like($row->{_err}, qr/is yours: role.*partitions/s, '... and says so');
-$row = recover("'shop.streets', '$point'");
+$row = recover($node, "'shop.streets', '$point'");
 like($row->{_err}, qr/"of_keyless" is left out: there is no unique constraint matching given keys for referenced table "bare".*"of_owner" is NOT VALID: Key \(owner\)=\(7\) of table "streets_recovered" is not present in table "customers".*"of_town" is left out: relation "shop.towns" does not exist/s, 'foreign keys that do not hold are told');
 is(value("SELECT string_agg(conname || convalidated, ' ') FROM pg_constraint WHERE conrelid = 'shop.streets_recovered'::regclass"), 'of_ownerfalse', '... and are there for rows to come');
 is(hash_of('shop.streets_recovered'), $was{'shop.streets'}{hash}, '... the rows as well');
-is(recover("'shop.secret', '$point', 'kept'")->{relation}, 'shop.kept', 'a table by its name of then');
+is(recover($node, "'shop.secret', '$point', 'kept'")->{relation}, 'shop.kept', 'a table by its name of then');
 is(value("SELECT count(*) FROM information_schema.role_table_grants WHERE table_name = 'kept' AND grantee = 'stranger'"), 0, 'nobody gets more than he had then');
 
 # --- refused ---
-refused("'shop.secret', '$point', 'desk.x'", '42501', qr/permission denied for table secret/, 'SET ROLE clerk; ');
-refused("'shop.limited', '$point', 'desk.x'", '42501', qr/row-level security/, 'SET ROLE clerk; ');
-refused("'desk.paper', '$point', 'shop.x'", '42501', qr/permission denied for schema shop/, 'SET ROLE clerk; ');
-refused("'shop.moods', '$point', 'nowhere.x'", '3F000', qr/schema "nowhere" does not exist/);
-refused("'shop.never', '$point'", '42P01', qr/"shop.never" did not exist at that point/);
-refused("'shop.seen', '$point'", '42809', qr/was not a table/);
-refused("'shop.lost', '$point', 'a.b.c'", '42602', qr/schema\.name/);
-refused("'shop.lost', '$point', mode => 'over'", '22023', qr/not 'over'/);
-refused("'shop.lost', '$point', wait => false", '0A000', qr/in the transaction that asks/);
-refused("NULL, '$point'", '22023', qr/must not be null/);
-refused("'shop.lost', '$point', 'x'", '25006', qr/pitr_recover_table\(\) in a read-only/, 'SET default_transaction_read_only = on; ');
-refused("'shop.lost', 'main\@2001-01-01T00:00:00Z', 'x'", 'PI003', qr/snapshot/);
+recover_refused($node, "'shop.secret', '$point', 'desk.x'", '42501', qr/permission denied for table secret/, 'SET ROLE clerk; ');
+recover_refused($node, "'shop.limited', '$point', 'desk.x'", '42501', qr/row-level security/, 'SET ROLE clerk; ');
+recover_refused($node, "'desk.paper', '$point', 'shop.x'", '42501', qr/permission denied for schema shop/, 'SET ROLE clerk; ');
+recover_refused($node, "'shop.moods', '$point', 'nowhere.x'", '3F000', qr/schema "nowhere" does not exist/);
+recover_refused($node, "'shop.never', '$point'", '42P01', qr/"shop.never" did not exist at that point/);
+recover_refused($node, "'shop.seen', '$point'", '42809', qr/was not a table/);
+recover_refused($node, "'shop.lost', '$point', 'a.b.c'", '42602', qr/schema\.name/);
+recover_refused($node, "'shop.lost', '$point', mode => 'over'", '22023', qr/not 'over'/);
+recover_refused($node, "'shop.lost', '$point', wait => false", '0A000', qr/in the transaction that asks/);
+recover_refused($node, "NULL, '$point'", '22023', qr/must not be null/);
+recover_refused($node, "'shop.lost', '$point', 'x'", '25006', qr/pitr_recover_table\(\) in a read-only/, 'SET default_transaction_read_only = on; ');
+recover_refused($node, "'shop.lost', 'main\@2001-01-01T00:00:00Z', 'x'", 'PI003', qr/snapshot/);
 value('DROP TYPE shop.mood CASCADE');
-refused("'shop.moods', '$point'", '42704', qr/type shop.mood\[\] of column "m" does not exist any more/);
+recover_refused($node, "'shop.moods', '$point'", '42704', qr/type shop.mood\[\] of column "m" does not exist any more/);
 
 # --- whole or not at all ---
 my $there = q{SELECT count(*) FROM pg_class WHERE relname ~ '^half'};
@@ -158,7 +148,7 @@ clear_faults();
 my ($status) = end_sql($run);
 isnt($status, 0, 'its session is killed');
 ok(poll_until($node, $there, 0), 'nothing of it is there');
-is(recover("'shop.lost', '$point', 'half'")->{rows_written}, 500, 'and it can be asked for again');
+is(recover($node, "'shop.lost', '$point', 'half'")->{rows_written}, 500, 'and it can be asked for again');
 is(value("SELECT count(*) FROM pitr_audit WHERE function = 'pitr_recover_table' AND outcome = 'done' AND arguments ~ 'half'"), 2, 'with its rows of the audit');
 $node->stop;
 done_testing();

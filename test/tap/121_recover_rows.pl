@@ -16,16 +16,6 @@ my $node = pitr_node('main', conf => "pitr.time_travel_idle_timeout = 100\n");
 sub value { return $node->safe_psql('postgres', $_[0]); }
 my $function = 'pitr_recover_table(text, text, text, text, text, boolean)';
 sub hash_of { my ($table) = @_; return value("SELECT count(*), md5(string_agg(t::text, chr(10) ORDER BY t::text)) FROM $table t"); }
-sub recover { my ($arguments, $setup) = @_; return psql_row($node, ($setup // '') . "SELECT * FROM pitr_recover_table($arguments)"); }
-sub refused
-{
-	my ($arguments, $sqlstate, $text, $setup) = @_;
-	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	my $refusal = refusal($node, ($setup // '') . "SELECT * FROM pitr_recover_table($arguments)");
-	is($refusal->{sqlstate}, $sqlstate, "$arguments: $sqlstate") or diag($refusal->{err});
-	like($refusal->{err}, $text, '... and says so');
-	return;
-}
 sub definition_of
 {
 	my ($table) = @_;
@@ -72,22 +62,22 @@ DELETE FROM parted WHERE id % 2 = 0;
 SQL
 
 # --- missing ---
-my $row = recover("'orders', '$point', mode => 'missing'");
+my $row = recover($node, "'orders', '$point', mode => 'missing'");
 is("$row->{state} $row->{relation} $row->{rows_found} $row->{rows_written}", 'done public.orders 3000 100', 'rows whose key is gone') or diag($row->{_err});
 is(value("SELECT count(*) FILTER (WHERE item = 'changed'), count(*) FILTER (WHERE item = 'new'), count(*) FILTER (WHERE item ~ '^i') FROM orders"), '2900|100|100', 'others are left as they are');
 is(value("SELECT string_agg(DISTINCT what, ',' ORDER BY what), count(*) FROM heard"), 'orders INSERT|101', 'an INSERT like any other: its triggers hear of it');
-is(recover("'orders', '$point', mode => 'missing'")->{rows_written}, 0, 'nothing is missing then');
-$row = recover("'clerks', '$point', mode => 'missing'", 'SET ROLE clerk; ');
+is(recover($node, "'orders', '$point', mode => 'missing'")->{rows_written}, 0, 'nothing is missing then');
+$row = recover($node, "'clerks', '$point', mode => 'missing'", 'SET ROLE clerk; ');
 is(value("SELECT $row->{rows_written}, count(*) FILTER (WHERE b = 'now' AND c = 'later'), count(*) FILTER (WHERE b ~ '^b' AND c = 'later') FROM clerks"), '400|600|400', 'as the owner; what was not there then has its default') or diag($row->{_err});
-is(recover("'parted', '$point', mode => 'missing'")->{rows_written}, 75, 'of a partitioned table');
+is(recover($node, "'parted', '$point', mode => 'missing'")->{rows_written}, 75, 'of a partitioned table');
 is(hash_of('parted'), $was{parted}, '... each in its partition');
 value('CREATE TABLE copy (LIKE orders INCLUDING ALL); GRANT SELECT, INSERT ON copy TO clerk; GRANT USAGE, SELECT ON orders_id_seq TO clerk');
-is(recover("'orders', '$point', 'copy', 'missing'", 'SET ROLE clerk; ')->{rows_written}, 3000, 'into another table, with the right to insert there');
+is(recover($node, "'orders', '$point', 'copy', 'missing'", 'SET ROLE clerk; ')->{rows_written}, 3000, 'into another table, with the right to insert there');
 is(hash_of('copy'), $was{orders}, '... all of then');
-refused("'orders', '$point', mode => 'missing'", '42501', qr/permission denied for table orders/, 'SET ROLE clerk; ');
-refused("'keyless', '$point', mode => 'missing'", '42P10', qr/"?public.keyless"? has no primary key/);
-refused("'nothing', '$point', mode => 'missing'", '42P01', qr/"nothing" does not exist/);
-refused("'cheap', '$point', mode => 'missing'", '42809', qr/not a table/);
+recover_refused($node, "'orders', '$point', mode => 'missing'", '42501', qr/permission denied for table orders/, 'SET ROLE clerk; ');
+recover_refused($node, "'keyless', '$point', mode => 'missing'", '42P10', qr/"?public.keyless"? has no primary key/);
+recover_refused($node, "'nothing', '$point', mode => 'missing'", '42P01', qr/"nothing" does not exist/);
+recover_refused($node, "'cheap', '$point', mode => 'missing'", '42809', qr/not a table/);
 
 # --- replace ---
 value('TRUNCATE heard');
@@ -103,7 +93,7 @@ value(q{DELETE FROM lines WHERE "order" > 3000});
 my $lines = hash_of('lines');
 my $definition = definition_of('orders');
 my $filenode = value(q{SELECT relfilenode FROM pg_class WHERE relname = 'orders'});
-$row = recover("'orders', '$point', mode => 'replace'");
+$row = recover($node, "'orders', '$point', mode => 'replace'");
 is("$row->{state} $row->{relation} $row->{rows_found} $row->{rows_written}", 'done public.orders 3000 3000', 'all rows of then') or diag($row->{_err});
 is(hash_of('orders'), $was{orders}, '... as they were');
 is(value(q{SELECT 'orders'::regclass::oid}), $oid, 'in the same table');
@@ -117,23 +107,23 @@ ok(value(q{SELECT nextval('orders_id_seq')}) > $last, 'its sequence is where it 
 is(value(q{SELECT sum(length(big)) FROM orders}), 6 * 64000, 'large values too');
 value(q{VACUUM orders; INSERT INTO orders (customer, item) VALUES (1, 'after')});
 is(value(q{SELECT count(*) FROM orders WHERE item = 'after' OR twice <> amount * 2}), 1, 'it goes on as a table');
-is(recover("'parted_0', '$point', mode => 'replace'")->{rows_written}, 99, 'a partition');
+is(recover($node, "'parted_0', '$point', mode => 'replace'")->{rows_written}, 99, 'a partition');
 is(hash_of('parted_0'), $was{parted_0}, '... has its rows of then');
-$row = recover("'clerks', '$point', mode => 'replace'", 'SET ROLE clerk; CREATE TEMP TABLE pg_constraint AS SELECT 1 AS oid; CREATE TEMP TABLE pg_class AS SELECT 10 AS relowner; ');
+$row = recover($node, "'clerks', '$point', mode => 'replace'", 'SET ROLE clerk; CREATE TEMP TABLE pg_constraint AS SELECT 1 AS oid; CREATE TEMP TABLE pg_class AS SELECT 10 AS relowner; ');
 is(value("SELECT $row->{rows_written}, count(*) FILTER (WHERE c = 'later'), count(*) FROM clerks"), '1000|1000|1000', 'as the owner, whose temporary tables stand in for nothing') or diag($row->{_err});
 
 # --- refused; nothing has happened then ---
 $before = hash_of('orders');
-refused("'orders', '$point', mode => 'replace'", '42501', qr/must be owner of table public.orders/, 'SET ROLE clerk; ');
-refused("'orders', '$point', 'pg_catalog.pg_class', 'replace'", '42501', qr/is a system catalog/);
-refused("'parted', '$point', mode => 'replace'", '0A000', qr/partitioned table/);
-refused("'orders', '$point', mode => 'replace'", '25001', qr/READ COMMITTED/, 'SET default_transaction_isolation = serializable; ');
-refused("'keyless', '$point', 'customers', 'replace'", '42804', qr/no column that it had/);
+recover_refused($node, "'orders', '$point', mode => 'replace'", '42501', qr/must be owner of table public.orders/, 'SET ROLE clerk; ');
+recover_refused($node, "'orders', '$point', 'pg_catalog.pg_class', 'replace'", '42501', qr/is a system catalog/);
+recover_refused($node, "'parted', '$point', mode => 'replace'", '0A000', qr/partitioned table/);
+recover_refused($node, "'orders', '$point', mode => 'replace'", '25001', qr/READ COMMITTED/, 'SET default_transaction_isolation = serializable; ');
+recover_refused($node, "'keyless', '$point', 'customers', 'replace'", '42804', qr/no column that it had/);
 value('ALTER TABLE orders ADD CONSTRAINT few CHECK (id > 10) NOT VALID');
-refused("'orders', '$point', mode => 'replace'", '23514', qr/violates check constraint "few"/);
+recover_refused($node, "'orders', '$point', mode => 'replace'", '23514', qr/violates check constraint "few"/);
 value('ALTER TABLE orders DROP CONSTRAINT few');
 value("ALTER TYPE mood RENAME VALUE 'glad' TO 'happy'");
-refused("'orders', '$point', mode => 'replace'", '22P02', qr/invalid input value for enum public.mood: "glad".*column mood/s);
+recover_refused($node, "'orders', '$point', mode => 'replace'", '22P02', qr/invalid input value for enum public.mood: "glad".*column mood/s);
 value("ALTER TYPE mood RENAME VALUE 'happy' TO 'glad'");
 value('DELETE FROM lines; DELETE FROM customers c WHERE id = 50 AND NOT EXISTS (SELECT FROM orders WHERE customer = c.id)');
 is(hash_of('orders'), $before, 'the table is what it was after all of that');

@@ -16,7 +16,6 @@ $ENV{PGCLIENTENCODING} = 'UTF8';
 my $node = pitr_node('main', conf => "pitr.time_travel_idle_timeout = 100\n");
 sub value { return $node->safe_psql('postgres', $_[0]); }
 sub hash_of { my ($table, $database) = @_; return $node->safe_psql($database // 'postgres', "SELECT count(*), md5(convert_to(string_agg(t::text, chr(10) ORDER BY t::text COLLATE \"C\"), 'UTF8')) FROM $table t"); }
-sub recover { my ($arguments, $setup) = @_; return psql_row($node, ($setup // '') . "SELECT * FROM pitr_recover_table($arguments)"); }
 
 value(<<'SQL');
 CREATE ROLE clerk;
@@ -70,29 +69,29 @@ like($err, qr/08006.*server of the past has ended/s, 'the server of the past end
 is(value(q{SELECT count(*) FROM pg_class WHERE relname ~ '^long_recovered'}), 0, 'nothing is left of it');
 value('TRUNCATE brake');
 is(hash_of('long'), $was{long}, 'nor has anything changed');
-my $row = recover("'long', '$point'");
+my $row = recover($node, "'long', '$point'");
 is($row->{rows_written}, 4000, 'and the next call works') or diag($row->{_err});
 is(hash_of('long_recovered'), $was{long}, '... with all rows');
 like($row->{commit_time}, qr/^\d{4}-/, '... and the time of the last commit');
 
 # --- what owners wrote is theirs to run ---
-$row = recover("'trap', '$point'");
+$row = recover($node, "'trap', '$point'");
 is($row->{rows_written}, 5, 'a trap is brought back by a superuser') or diag($row->{_err});
 is(hash_of('trap_recovered'), $was{trap}, '... as it was');
-$row = recover("'trap', '$point', mode => 'replace'", 'CREATE TEMP TABLE pg_constraint AS SELECT 1 AS oid; CREATE TEMP TABLE pg_class AS SELECT 10 AS relowner; CREATE TEMP TABLE pg_roles AS SELECT 10 AS oid; ');
+$row = recover($node, "'trap', '$point', mode => 'replace'", 'CREATE TEMP TABLE pg_constraint AS SELECT 1 AS oid; CREATE TEMP TABLE pg_class AS SELECT 10 AS relowner; CREATE TEMP TABLE pg_roles AS SELECT 10 AS oid; ');
 is($row->{rows_written}, 5, '... and its rows are replaced') or diag($row->{_err});
 is(value('SELECT string_agg(DISTINCT what, $$,$$) FROM tried'), 'clerk', 'its functions ran as its owner');
 is(value(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'clerk'}) . value(q{SELECT tableowner = 'clerk' FROM pg_tables WHERE tablename = 'tried'}), 'ff', 'and got no further');
 is(value(q{SELECT tableowner || (SELECT count(*) FROM pg_indexes i WHERE i.tablename = t.tablename) FROM pg_tables t WHERE tablename = 'trap_recovered'}), 'clerk2', 'whose it is, although he may make nothing in that schema');
 
 # --- what is special ---
-$row = recover(qq{'"gr\xc3\xbc\xc3\x9fe"', '$point', 'letters', database => 'latin'});
+$row = recover($node, qq{'"gr\xc3\xbc\xc3\x9fe"', '$point', 'letters', database => 'latin'});
 is(($row->{relation} // '') . ' ' . ($row->{rows_written} // ''), 'public.letters 300', 'a table of a database in another encoding') or diag($row->{_err});
 is(hash_of('letters'), $latin, '... with its letters');
-$row = recover("'parted_0', '$point'");
+$row = recover($node, "'parted_0', '$point'");
 is(hash_of('parted_0_recovered'), $was{parted_0}, 'a partition comes as a table') or diag($row->{_err});
-is(recover(qq{'"empty"', '$point'})->{rows_written}, 0, 'a table without columns');
-$row = recover("'parent', '$point'");
+is(recover($node, qq{'"empty"', '$point'})->{rows_written}, 0, 'a table without columns');
+$row = recover($node, "'parent', '$point'");
 is($row->{rows_written}, 1, 'a parent has its own rows');
 like($row->{_err}, qr/rows of tables that inherit from it/, '... and says so');
 like(refusal($node, "SELECT pitr_recover_table('light', '$point')")->{err}, qr/0A000: table "light" was unlogged/, 'what is not in the WAL is not there');

@@ -5,10 +5,11 @@ use strict;
 use warnings FATAL => 'all';
 use Exporter 'import';
 use PitrTest;
+use Test::More;
 
 use FaultTest;
 
-our @EXPORT = qw(open_at look_node look_directory looks_in no_look_is_left);
+our @EXPORT = qw(open_at look_node look_directory looks_in no_look_is_left recover recover_refused);
 
 # The row of pitr_open_at, as a hash.
 sub open_at { my ($node, $point) = @_; return psql_row($node, "SELECT * FROM pitr_open_at('$point')"); }
@@ -28,6 +29,18 @@ sub no_look_is_left
 	$node->safe_psql('postgres', 'ALTER SYSTEM SET pitr.time_travel_max = 0');
 	$node->reload;
 	return wait_until(20, sub { !looks_in($place) });
+}
+
+# A row of pitr_recover_table, as a hash; `setup`: statements before it.
+sub recover { my ($node, $arguments, $setup) = @_; return psql_row($node, ($setup // '') . "SELECT * FROM pitr_recover_table($arguments)"); }
+sub recover_refused
+{
+	my ($node, $arguments, $sqlstate, $text, $setup) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $refusal = refusal($node, ($setup // '') . "SELECT * FROM pitr_recover_table($arguments)");
+	is($refusal->{sqlstate}, $sqlstate, "$arguments: $sqlstate") or diag($refusal->{err});
+	like($refusal->{err}, $text, '... and says so');
+	return;
 }
 
 1;
