@@ -31,7 +31,7 @@ bool IsStagingServer() {
 
 extern "C" {
 
-PITR_MODULE_MAGIC("pitr_ext", "0.4.0");
+PITR_MODULE_MAGIC("pitr_ext", "0.5.0");
 
 PGDLLEXPORT void _PG_init(void);
 
