@@ -25,6 +25,8 @@ SHOW pitr.branch_listen_addresses;
 SHOW pitr.branch_settings;
 SHOW pitr.branch_activity;
 SHOW pitr.branch_idle_timeout;
+SHOW pitr.disk_warn_percent;
+SHOW pitr.disk_stop_percent;
 SHOW pitr.require_preserve_name;
 SHOW pitr.time_travel_idle_timeout;
 SHOW pitr.time_travel_max;

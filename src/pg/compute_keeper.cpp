@@ -8,6 +8,7 @@
 #include "core/base/json.h"
 #include "core/work/idle_server.h"
 #include "core/work/living_server.h"
+#include "core/work/look.h"
 #include "pg/branch_room.h"
 #include "pg/compute.h"
 #include "pg/log.h"
@@ -128,16 +129,19 @@ Status ComputeKeeper::Serve(Repository* repo) {
   return Status::Ok();
 }
 
-// Before the host's server, which may have its own files there, suffers for want of room.
+// Before the host's server, which may have its own files there, suffers for want of room. Servers of the past end first (look_keeper.cpp): branches
+// stop when that was not enough, or at the last.
 void ComputeKeeper::KeepRoom() {
   if (wanted_.empty()) return;
-  const Status room = CheckBranchRoom(DirectoryName(*wanted_.front().directory), is_short_of_room_);
+  const std::string place = DirectoryName(*wanted_.front().directory);
+  const Status room = CheckBranchRoom(place, is_short_of_room_);
   if (room.code() != Code::kDiskFull) {
     if (is_short_of_room_) LogQuietly(LOG, "pitr_ext: there is room for branches again");
     is_short_of_room_ = false;
     return;
   }
   if (!is_short_of_room_) {
+    if (!ListLooks(place).empty() && !IsAtTheLast(place)) return;
     is_short_of_room_ = true;
     LogStatus(WARNING, "stopping the servers of branches", room);
   }

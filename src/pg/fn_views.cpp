@@ -3,15 +3,13 @@
 #include <algorithm>
 
 #include "core/base/cancel.h"
-#include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/repo/manifest.h"
+#include "pg/archive_report.h"
 #include "pg/boundary.h"
 #include "pg/branch_rows.h"
-#include "pg/demand.h"
+#include "pg/health.h"
 #include "pg/operation.h"
-#include "pg/repositories.h"
-#include "pg/server_facts.h"
 #include "pg/session.h"
 #include "pg/shmem.h"
 #include "pg/synchronous.h"
@@ -127,33 +125,13 @@ Status AuditRows(RowBuilder* rows) {
   return Status::Ok();
 }
 
-struct Backlog {
-  std::int64_t files = 0, bytes = 0;
-};
-
-Backlog CountBacklog() {
-  Backlog backlog;
-  const Result<std::vector<std::string>> names =
-      ListDirectory(JoinPath(JoinPath(DataDirectory(), "pg_wal"), "archive_status"));
-  if (!names.ok()) return backlog;
-  backlog.files = std::count_if(names->begin(), names->end(),
-                                [](const std::string& name) { return name.ends_with(".ready"); });
-  backlog.bytes = backlog.files * static_cast<std::int64_t>(ServerIdentity().segment_size);
-  return backlog;
-}
-
-ArchiveShared CopyArchive() {
-  const LockHolder lock(ArchiveLock(), false);
-  return GetShared()->archive;
-}
-
 std::optional<Timestamp> OptionalTime(std::int64_t micros) {
   return micros == 0 ? std::nullopt : std::optional<Timestamp>(Timestamp{micros});
 }
 
 Result<Datum> Archive(FunctionCallInfo fcinfo) {
   PITR_RETURN_IF_ERROR(RequireShared());
-  const ArchiveShared archive = CopyArchive();
+  const ArchiveCounters archive = ReadArchiveCounters();
   RowBuilder rows(fcinfo);
   if (archive.timeline == 0) {
     rows.Null();
@@ -175,170 +153,25 @@ Result<Datum> Archive(FunctionCallInfo fcinfo) {
   return rows.Finish();
 }
 
-// What stands between this server and a restore, worst first.
-struct Health {
-  std::string archive_state = "ok", problem, hint;
-  bool can_restore = false;
-  std::optional<Timestamp> window_start, window_end, last_snapshot, last_verified;
-};
-
-void LookAtArchive(Health* health, const Backlog& backlog) {
-  const ArchiveShared archive = CopyArchive();
-  if (SettingValue("archive_mode") == "off" || SettingValue("archive_library") != "pitr_ext") {
-    health->archive_state = "off";
-    health->problem = "WAL is not archived by this extension";
-    health->hint = "Set archive_mode = on (restart) and archive_library = 'pitr_ext'.";
-  } else if (archive.failing_code != 0) {
-    health->archive_state = "failing";
-    health->problem = "archiving fails: " + std::string(archive.last_error);
-    health->hint = "WAL is kept until it works again; pg_wal grows meanwhile.";
-  } else if (backlog.files > 64) {
-    health->archive_state = "behind";
-    health->problem = std::to_string(backlog.files) + " WAL files wait to be archived";
-    health->hint = "Raise pitr.archive_workers or look at the repository's speed.";
-  }
-}
-
-// No repository that is well takes so long.
-constexpr std::int64_t kLongWait = 5 * 1000000LL;
-
-// Whoever looks why nothing commits must find it here, whatever else is wrong.
-void LookAtCommits(Health* health, Timestamp now) {
-  const Status status = CheckCommitsGoOn();
-  if (!status.ok()) {
-    health->problem = status.message();
-    health->hint = status.hint();
-  } else if (AreCommitsSynchronous() && ReadTailReport(now).behind_micros > kLongWait) {
-    health->problem = "commits wait for the repository" +
-                      (health->problem.empty() ? std::string() : ": " + health->problem);
-    if (health->hint.empty()) {
-      health->hint = "The server log says what the tail shipper met.";
-    }
-  }
-}
-
-Status LookAtRepository(Health* health) {
-  const WaitLimit limit(ViewTimeMs("status"));
-  PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
-  PITR_ASSIGN_OR_RETURN(
-      const std::vector<WindowRow> window,
-      RestoreWindow(session.repo.get(), session.branches, session.identity.branch_id));
-  for (const WindowRow& row : window) {
-    health->can_restore = true;
-    if (row.earliest_time &&
-        (!health->window_start || *row.earliest_time < *health->window_start)) {
-      health->window_start = row.earliest_time;
-    }
-    if (row.latest_time && (!health->window_end || *row.latest_time > *health->window_end)) {
-      health->window_end = row.latest_time;
-    }
-  }
-  PITR_ASSIGN_OR_RETURN(const std::vector<ManifestHead> heads,
-                        ListSnapshots(session.repo.get(), nullptr));
-  if (!heads.empty()) health->last_snapshot = heads.back().manifest.finished_at;
-  PITR_ASSIGN_OR_RETURN(const Json flags, ReadSnapshotFlags(session.repo.get()));
-  for (const ManifestHead& head : heads) {
-    const SnapshotFlags one = FlagsOf(flags, head.manifest.id);
-    if (one.verified_at && (!health->last_verified || *one.verified_at > *health->last_verified)) {
-      health->last_verified = one.verified_at;
-    }
-  }
-  if (!health->can_restore && health->problem.empty()) {
-    health->problem = "there is no snapshot yet";
-    health->hint =
-        "The first one is taken by itself; SELECT * FROM pitr_create_snapshot() takes one now.";
-  }
-  return Status::Ok();
-}
-
-// How long what was seen last stands for what is.
-constexpr std::int64_t kStillTrue = 90 * 1000000LL;
-
-// The members of Health that only the repository knows, in one row.
-std::vector<std::optional<Timestamp>*> KeptTimes(Health* health) {
-  return {&health->window_start, &health->window_end, &health->last_snapshot,
-          &health->last_verified};
-}
-
-void KeepHealth(Health* health, Timestamp now) {
-  Json times = Json::array();
-  for (const std::optional<Timestamp>* time : KeptTimes(health))
-    times.push_back(*time ? Json((*time)->micros) : Json());
-  times.push_back(health->can_restore);
-  KeepView("status", {now, now, Json::array({times})});
-}
-
-// What it was when it was last seen. A repository that only answers too slowly has not lost it all at once.
-Timestamp RecallHealth(Health* health, const Status& problem, Timestamp now) {
-  const std::optional<KeptView> kept = LoadView("status");
-  const std::vector<std::optional<Timestamp>*> times = KeptTimes(health);
-  const bool has_kept = kept && kept->rows.size() == 1 && kept->rows[0].size() == times.size() + 1;
-  health->can_restore = has_kept && problem.code() == Code::kUnavailable &&
-                        now.micros - kept->as_of.micros < kStillTrue &&
-                        kept->rows[0][times.size()] == true;
-  if (!health->can_restore) {
-    health->problem = problem.message();
-    health->hint = problem.hint();
-  }
-  if (!has_kept) return now;
-  for (std::size_t i = 0; i < times.size(); i++) {
-    const Json& value = kept->rows[0][i];
-    *times[i] = value.is_number_integer()
-                    ? std::optional<Timestamp>(Timestamp{value.get<std::int64_t>()})
-                    : std::nullopt;
-  }
-  return kept->as_of;
-}
-
-// How much time's work would be gone if this machine were gone now.
-std::optional<std::int64_t> LossMicros(const Health& health, Timestamp now) {
-  if (!health.can_restore) return std::nullopt;  // everything
-  const TailReport tail = ReadTailReport(now);
-  if (tail.behind_micros) return tail.behind_micros;
-  if (!health.window_end) return std::nullopt;
-  return now.micros - health.window_end->micros;
-}
-
 Result<Datum> StatusRow(FunctionCallInfo fcinfo) {
   PITR_RETURN_IF_ERROR(RequireShared());
-  const Backlog backlog = CountBacklog();
-  Health health;
-  LookAtArchive(&health, backlog);
-  const Timestamp now = SystemClock().Now();
-  Timestamp as_of = now;
-  const Status status = LookAtRepository(&health);
-  if (status.ok()) {
-    KeepHealth(&health, now);
-  } else {
-    as_of = RecallHealth(&health, status, now);
-  }
-  LookAtCommits(&health, now);
-  const Status repositories = health.problem.empty() ? ProblemOfRepositories() : Status::Ok();
-  if (!repositories.ok()) {
-    health.problem = repositories.message();
-    health.hint = repositories.hint();
-  }
-  if (health.problem.empty() && IncompleteDirectory() != nullptr) {
-    health.hint =
-        "The data directory is incomplete: do not copy, rewind, upgrade or checksum it offline;"
-        " pitr_operations shows its completion.";
-  }
+  const Health health = ReadHealth();
   RowBuilder rows(fcinfo);
   rows.Bool(health.can_restore).TimeOrNull(health.window_start).TimeOrNull(health.window_end);
-  rows.IntervalOrNull(LossMicros(health, now));
+  rows.IntervalOrNull(health.loss_micros);
   rows.Text(health.archive_state)
-      .Int8(backlog.files)
-      .Int8(backlog.bytes)
+      .Int8(health.backlog.files)
+      .Int8(health.backlog.bytes)
       .TimeOrNull(health.last_snapshot);
   rows.TimeOrNull(health.last_verified).Null().TextOrNull(std::string_view(health.problem));
-  rows.TextOrNull(std::string_view(health.hint)).Time(as_of).EndRow();
+  rows.TextOrNull(std::string_view(health.hint)).Time(health.as_of).EndRow();
   return rows.Finish();
 }
 
 Result<Datum> Errors(FunctionCallInfo fcinfo) {
   PITR_RETURN_IF_ERROR(RequireShared());
   RowBuilder rows(fcinfo);
-  const ArchiveShared archive = CopyArchive();
+  const ArchiveCounters archive = ReadArchiveCounters();
   if (archive.last_failed_at != 0) {
     rows.Time({archive.failing_since != 0 ? archive.failing_since : archive.last_failed_at})
         .Text("archive");

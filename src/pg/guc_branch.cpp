@@ -20,6 +20,8 @@ constinit bool activity = false;
 constinit int idle_timeout = 0;
 constinit int time_travel_idle_timeout = 0;
 constinit int time_travel_max = 0;
+constinit int disk_warn_percent = 0;
+constinit int disk_stop_percent = 0;
 constinit bool require_preserve_name = false;
 constinit bool restore_point_before_ddl = false;
 
@@ -49,6 +51,16 @@ void DefineBranchSettings() {
                           "somebody is; 0: for ever.",
                           "Read by the servers of branches.", &idle_timeout, 300, 0, INT_MAX / 1000,
                           PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "pitr.disk_stop_percent",
+      "How full the file system of the branch directory may be before servers of the past end and "
+      "those of branches stop; 100: only the last bit is kept free.",
+      nullptr, &disk_stop_percent, 90, 1, 100, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "pitr.disk_warn_percent",
+      "How full the file system of the data directory or the branch directory may be before the "
+      "log and pitr_status say so; 100: never.",
+      nullptr, &disk_warn_percent, 80, 1, 100, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
   DefineCustomStringVariable("pitr.branch_listen_addresses",
                              "Addresses that servers of branches listen on; empty: as this server.",
                              nullptr, &listen_addresses, "", PGC_SIGHUP, 0, nullptr, nullptr,
@@ -81,6 +93,8 @@ void DefineBranchSettings() {
 int BranchIdleTimeoutSetting() { return idle_timeout; }
 int TimeTravelIdleTimeoutSetting() { return time_travel_idle_timeout; }
 int TimeTravelMaxSetting() { return time_travel_max; }
+int DiskWarnPercentSetting() { return disk_warn_percent; }
+int DiskStopPercentSetting() { return disk_stop_percent; }
 
 BranchSettings CurrentBranchSettings() {
   return {Text(ports), Text(listen_addresses), Text(branch_settings), activity};

@@ -16,6 +16,8 @@ struct BranchSettings {
 int BranchIdleTimeoutSetting();
 int TimeTravelIdleTimeoutSetting();  // s
 int TimeTravelMaxSetting();          // 0: off
+int DiskWarnPercentSetting();        // of a file system that is used; 100: off
+int DiskStopPercentSetting();
 
 void DefineBranchSettings();  // from DefineSettings. RAISES
 BranchSettings CurrentBranchSettings();

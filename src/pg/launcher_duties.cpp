@@ -21,6 +21,7 @@
 #include "pg/branch_directory.h"
 #include "pg/branch_kept.h"
 #include "pg/branch_removal.h"
+#include "pg/branch_room.h"
 #include "pg/completion.h"
 #include "pg/compute.h"
 #include "pg/demand.h"
@@ -49,6 +50,7 @@ namespace {
 
 constexpr std::int64_t kSecond = 1000000, kOrphanMillis = 5000;
 constinit std::int64_t next_snapshot_try = 0, next_sweep = 0;
+constinit bool is_disk_filling = false;
 constinit CollectState* collect_state = nullptr;  // of the repository that LauncherStartup saw
 
 bool HasSlot(const std::string& id) { return FindOperation(id).has_value(); }
@@ -311,6 +313,15 @@ void ServeShipRequest() {
   (void)AnswerShipRequest(&tail);
 }
 
+// A line when it begins, and one when it is over.
+void WatchDisks() {
+  const Status disks = CheckDisks();
+  const bool is_filling = disks.code() == Code::kDiskFull;
+  if (is_filling && !is_disk_filling) LogStatus(WARNING, "pitr_ext", disks);
+  if (!is_filling && is_disk_filling) LogQuietly(LOG, "pitr_ext: there is room on disk again");
+  is_disk_filling = is_filling;
+}
+
 }  // namespace
 
 Status LauncherStartup(Repository* repo, const Identity& identity) {
@@ -338,6 +349,7 @@ Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* siz
   } else if (!InRecovery()) {
     PITR_RETURN_IF_ERROR(computes->Tick(repo));
   }
+  WatchDisks();
   PITR_RETURN_IF_ERROR(KeepLooks(repo));
   sizer->Tick();
   if (ArchivingIsOurs()) PITR_RETURN_IF_ERROR(KeepReplayShort(repo, identity));

@@ -1,6 +1,7 @@
 #include "pg/look_keeper.h"
 
 #include <algorithm>
+#include <csignal>
 #include <map>
 
 #include "core/demand/folder.h"
@@ -11,6 +12,7 @@
 #include "core/work/tablespaces.h"
 #include "pg/attachment.h"
 #include "pg/branch_directory.h"
+#include "pg/branch_room.h"
 #include "pg/guc_branch.h"
 #include "pg/log.h"
 #include "pg/look_table.h"
@@ -22,6 +24,7 @@ namespace pitr::pg {
 namespace {
 
 constexpr std::int64_t kSecond = 1000000;
+constexpr int kEndMillis = 10000;
 
 struct Seen {
   std::int64_t used_at = 0, pinned_at = 0;  // microseconds since the Unix epoch
@@ -67,9 +70,11 @@ Status GiveUpUnbuilt(const std::string& folder) {
   return look->is_ready || IsBeingBuilt(*look) ? Status::Ok() : GiveUp(*look);
 }
 
-Status Attend(Repository* repo, const std::string& folder) {
+// `has_room`: or it goes, whoever reads from it.
+Status Attend(Repository* repo, const std::string& folder, bool has_room) {
   const Result<Look> look = ReadLook(folder);
   if (!look.ok() || !look->is_ready) return GiveUpUnbuilt(folder);
+  if (!has_room) PITR_RETURN_IF_ERROR(StopServer(look->data(), SIGQUIT, kEndMillis));
   if (!LivingServer(look->data())) return GiveUp(*look);
   const Timestamp now = SystemClock().Now();
   Seen& known = (*seen)[folder];
@@ -101,11 +106,15 @@ Status KeepLooks(Repository* repo) {
   PITR_ASSIGN_OR_RETURN(const std::string place, BranchDirectory());
   const Result<std::vector<std::string>> names = ListDirectory(place);
   if (!names.ok()) return Status::Ok();
+  const bool has_looks = std::any_of(names->begin(), names->end(), IsLookName);
+  const Status room = has_looks ? CheckBranchRoom(place) : Status::Ok();
+  const bool has_room = room.code() != Code::kDiskFull;
+  if (!has_room) LogStatus(WARNING, "ending the servers at points of the past", room);
   for (const std::string& name : *names) {
     if (!IsLookName(name) && !IsGoneLookName(name)) continue;
     if (!IsOurBranchDirectory(place)) return Status::Ok();
     const std::string path = JoinPath(place, name);
-    const Status kept = IsLookName(name) ? Attend(repo, path) : RemoveRest(repo, path);
+    const Status kept = IsLookName(name) ? Attend(repo, path, has_room) : RemoveRest(repo, path);
     if (!kept.ok()) LogStatus(WARNING, "could not look after \"" + path + "\"", kept);
   }
   std::erase_if(*seen, [](const auto& known) { return !PathExists(known.first); });

@@ -6,6 +6,7 @@ use FindBin;
 use IPC::Run;
 use lib $FindBin::RealBin;
 use ArchiveTest;
+use BranchTest;
 use FaultProxy;
 use FaultTest;
 use PitrTest;
@@ -109,6 +110,15 @@ sub whole_way
 	is(contents($node), $then, "$name: and all is there");
 	$node->safe_psql('postgres', "ALTER SYSTEM SET pitr.fill_rate = '64kB'");
 	$node->reload;
+
+	# In two steps: what was built is looked at and then takes the branch's place, with pages missing all the way.
+	my $built = psql_row($node, "SELECT * FROM pitr_restore_branch('$target'::pg_lsn, finalize => false)");
+	is($built->{state}, 'built', "$name: built to look at") or diag(explain($built));
+	is(branch_node($node, $built->{branch})->safe_psql('postgres', 'SELECT count(*), sum(id) FROM second'), '40000|800020000', "$name: one can look");
+	$row = restore($node, "SELECT * FROM pitr_finalize_restore('main')");
+	is($row->{outcome}, 'done', "$name: finalized") or diag(explain($row));
+	ok(folder($node), "$name: still incomplete");
+	is(contents($node), $then, "$name: what was recorded at the target");
 	return ($target, $then);
 }
 

@@ -221,7 +221,7 @@ my %calls = (    # on a branch: what succeeds, what does not
 	pitr_attach_schema => [ undef, q{(NULL)} ],    # done: 125
 	pitr_detach_schema => [ undef, q{(NULL)} ]);
 # They change nothing, or not what is restored: pitr_complete_branch waits, the others look.
-my %look = map { $_ => 1 } qw(pitr_branch_tree pitr_check pitr_close_at pitr_complete_branch pitr_data_diff pitr_find_events pitr_gaps pitr_lsn_at pitr_open_at pitr_plan_restore pitr_query_at pitr_query_json_at pitr_restore_window
+my %look = map { $_ => 1 } qw(pitr_branch_tree pitr_check pitr_close_at pitr_complete_branch pitr_data_diff pitr_find_events pitr_gaps pitr_lsn_at pitr_metrics pitr_open_at pitr_plan_restore pitr_query_at pitr_query_json_at pitr_restore_window
   pitr_schema_diff pitr_schema_of pitr_time_of pitr_verify pitr_wait_operation);
 my @all = split /\n/, value(q{SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pitr_ext' WHERE p.proname !~ '^pitr_internal_' ORDER BY 1});
 # A restore that is not finalized has tests of its own.

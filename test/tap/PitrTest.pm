@@ -106,6 +106,9 @@ max_wal_senders = 5
 pitr.repository = '$repository'
 restart_after_crash = on
 log_line_prefix = '%m [%p] %b '
+# However full the disk is that tests run on.
+pitr.disk_warn_percent = 100
+pitr.disk_stop_percent = 100
 CONF
 	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
 	return $node if defined $options{start} && !$options{start};
