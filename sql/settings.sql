@@ -1,6 +1,8 @@
 -- Settings: reserved prefix, ranges, check hooks that name the place.
 SHOW pitr.archive_workers;
 SHOW pitr.archive_look_ahead;
+SHOW pitr.archive_max_backlog;
+SHOW pitr.on_archive_failure;
 SHOW pitr.compression_level;
 SHOW pitr.backlog_compression_level;
 SHOW pitr.snapshot_compression_level;

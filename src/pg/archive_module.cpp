@@ -11,6 +11,7 @@
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/store/http.h"
+#include "pg/archive_drop.h"
 #include "pg/archive_report.h"
 #include "pg/archive_ship.h"
 #include "pg/boundary.h"
@@ -149,6 +150,8 @@ Status ArchiveOne(const std::string& name, const std::string& path, bool* archiv
   Archiver& archiver = MyArchiver();
   WakeArchiveWorkers();
   WaitWhileUnconfirmed();
+  PITR_ASSIGN_OR_RETURN(*archived, LetGo(name, archiver.shipper.destination()));
+  if (*archived) return Status::Ok();
   if (!WaitForNextAttempt(name, &archiver.retry)) {
     return Status::Ok();
   }

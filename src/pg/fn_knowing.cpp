@@ -1,5 +1,10 @@
 // Questions that change nothing: window, time to LSN and back, gaps; waiting for and cancelling operations.
+#include <algorithm>
+#include <iterator>
+
+#include "core/plan/line_history.h"
 #include "core/plan/restore_plan.h"
+#include "core/repo/gaps.h"
 #include "pg/boundary.h"
 #include "pg/branch_rows.h"
 #include "pg/operation.h"
@@ -65,19 +70,53 @@ Result<Datum> TimeOfLsn(FunctionCallInfo fcinfo) {
   return rows.Finish();
 }
 
+// `known`: those whose cause was recorded. A hole may be larger: what was being archived when it began is missing as well.
+void WriteGap(RowBuilder* rows, const Branch& branch, const Gap& hole,
+              const std::vector<Gap>& known) {
+  const auto why = std::find_if(known.begin(), known.end(), [&](const Gap& gap) {
+    return gap.begin < hole.end && hole.begin < gap.end;
+  });
+  rows->Text(branch.name).Int4(static_cast<std::int32_t>(hole.timeline));
+  rows->Lsn(hole.begin).Lsn(hole.end);
+  if (why == known.end()) {
+    rows->Null().Text("WAL is missing in the repository").EndRow();
+  } else {
+    rows->Time(why->since).Text(why->cause).EndRow();
+  }
+}
+
+// Those in the parts of this history that each of its lines wrote, by LSN.
+Result<std::vector<Gap>> KnownGaps(Repository* repo, const LineHistory& line) {
+  std::vector<Gap> known;
+  for (const LineSpan& span : line.lines()) {
+    PITR_ASSIGN_OR_RETURN(const std::vector<Gap> gaps, ReadGaps(repo, span.branch.id));
+    std::copy_if(gaps.begin(), gaps.end(), std::back_inserter(known),
+                 [&](const Gap& gap) { return span.Contains(gap.begin); });
+  }
+  std::sort(known.begin(), known.end(),
+            [](const Gap& a, const Gap& b) { return a.begin < b.begin; });
+  return known;
+}
+
 Result<Datum> Gaps(FunctionCallInfo fcinfo) {
   PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
   PITR_ASSIGN_OR_RETURN(const Branch* branch, session.BranchArg(OptionalTextArg(fcinfo, 0)));
   PITR_ASSIGN_OR_RETURN(const std::unique_ptr<LineHistory> line,
                         LineHistory::Open(session.repo.get(), session.branches, branch->id));
+  PITR_ASSIGN_OR_RETURN(const std::vector<Gap> known, KnownGaps(session.repo.get(), *line));
   RowBuilder rows(fcinfo);
   const std::vector<Stretch>& stretches = line->stretches();
   for (std::size_t i = 1; i < stretches.size(); i++) {
-    rows.Text(branch->name)
-        .Int4(static_cast<std::int32_t>(stretches[i - 1].timeline))
-        .Lsn(stretches[i - 1].end);
-    rows.Lsn(stretches[i].begin).Null().Text("WAL is missing in the repository").EndRow();
+    Gap hole;
+    hole.timeline = stretches[i - 1].timeline;
+    hole.begin = stretches[i - 1].end;
+    hole.end = stretches[i].begin;
+    WriteGap(&rows, *branch, hole, known);
   }
+  // One behind which nothing has been archived yet parts nothing, and is one all the same.
+  const Gap* last = known.empty() ? nullptr : &known.back();
+  if (last != nullptr && (stretches.empty() || last->begin >= stretches.back().end))
+    WriteGap(&rows, *branch, *last, known);
   return rows.Finish();
 }
 

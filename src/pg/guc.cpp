@@ -27,6 +27,8 @@ constinit char* encryption_key_command = nullptr;
 constinit char* encryption_key_file = nullptr;
 constinit char* recovery_settings = nullptr;
 constinit int archive_workers = 0;
+constinit int archive_max_backlog = 0;
+constinit int on_archive_failure = 0;
 constinit int archive_look_ahead = 0;
 constinit int compression_level = 0;
 constinit int backlog_compression_level = 0;
@@ -56,6 +58,13 @@ constexpr int kDemandOff = 0, kDemandAuto = 1;
 constexpr config_enum_entry kDemandLoadNames[] = {
     {"auto", kDemandAuto, false},
     {"off", kDemandOff, false},
+    {nullptr, 0, false},
+};
+
+constexpr int kHoldWal = 0, kDropWal = 1;
+constexpr config_enum_entry kArchiveFailureNames[] = {
+    {"hold", kHoldWal, false},
+    {"drop", kDropWal, false},
     {nullptr, 0, false},
 };
 
@@ -264,6 +273,7 @@ int MaxReplayBytesSetting() { return max_replay_bytes; }
 
 int MaxReplayTimeSetting() { return max_replay_time; }
 
+int DropBacklogSetting() { return on_archive_failure == kDropWal ? archive_max_backlog : 0; }
 bool SynchronousSetting() { return synchronous; }
 
 bool DemandLoadSetting() { return demand_load == kDemandAuto; }
@@ -294,6 +304,10 @@ void DefineSettings(bool preloaded) {
   DefineInteger("pitr.archive_look_ahead",
                 "Segments that archive workers ship ahead of the archiver.", &archive_look_ahead,
                 64, 1, 1024);
+  DefineInteger("pitr.archive_max_backlog",
+                "WAL that waits to be archived, above which pitr.on_archive_failure = 'drop' lets "
+                "it go; 0: no limit.",
+                &archive_max_backlog, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MB);
   DefineInteger("pitr.archive_workers", "Background workers that ship WAL; 0: the archiver alone.",
                 &archive_workers, 2, 0, 16);
   DefineInteger("pitr.backlog_compression_level",
@@ -332,6 +346,12 @@ void DefineSettings(bool preloaded) {
   DefineCustomEnumVariable("pitr.log_operations", "Which operations the server log tells of.",
                            nullptr, &log_operations, static_cast<int>(LogOperations::kChanges),
                            kLogOperationsNames, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomEnumVariable(
+      "pitr.on_archive_failure", "What becomes of WAL that cannot be archived.",
+      "hold: it stays in pg_wal. drop: above pitr.archive_max_backlog it is let go, which leaves a "
+      "gap in what can be restored.",
+      &on_archive_failure, kHoldWal, kArchiveFailureNames, PGC_SIGHUP, 0, nullptr, nullptr,
+      nullptr);
   DefineInteger("pitr.max_replay_bytes",
                 "WAL since the last snapshot after which an increment is taken; 0: none for that.",
                 &max_replay_bytes, 256, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MB);

@@ -45,6 +45,8 @@ int LeaseTimeoutSetting();       // s
 int MaxReplayBytesSetting();     // MB
 int MaxReplayTimeSetting();      // s
 bool SynchronousSetting();
+// MB of WAL that waits, above which it is let go when it cannot be archived (pitr.on_archive_failure = 'drop'); 0: never.
+int DropBacklogSetting();
 bool DemandLoadSetting();
 int FetchWorkersSetting();
 // The repository is one that sessions may not read themselves; allocates nothing.

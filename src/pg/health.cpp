@@ -6,6 +6,7 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 #include "core/repo/manifest.h"
+#include "pg/archive_drop.h"
 #include "pg/archive_report.h"
 #include "pg/branch_room.h"
 #include "pg/branch_rows.h"
@@ -165,7 +166,7 @@ Health ReadHealth() {
     health.as_of = RecallHealth(&health, status, now);
   }
   LookAtCommits(&health, now);
-  for (const auto& check : {ProblemOfRepositories, CheckDisks}) {
+  for (const auto& check : {ProblemOfGaps, ProblemOfRepositories, CheckDisks}) {
     const Status found = health.problem.empty() ? check() : Status::Ok();
     if (found.ok()) continue;
     health.problem = found.message();

@@ -17,6 +17,7 @@
 #include "core/work/idle_server.h"
 #include "core/work/living_server.h"
 #include "core/work/tablespaces.h"
+#include "pg/archive_drop.h"
 #include "pg/boundary.h"
 #include "pg/branch_directory.h"
 #include "pg/branch_kept.h"
@@ -329,6 +330,7 @@ Status LauncherStartup(Repository* repo, const Identity& identity) {
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
   next_snapshot_try = next_sweep = 0;
   ForgetReplayBound();
+  LookForGapsAnew();
   ForgetPins();
   delete collect_state;
   collect_state = new CollectState;
@@ -344,6 +346,7 @@ Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* siz
   PITR_RETURN_IF_ERROR(FinishExchange(repo, identity));
   ServeShipRequest();
   PITR_RETURN_IF_ERROR(AnswerShipFile());
+  PITR_RETURN_IF_ERROR(TellOfGaps(repo, identity));
   if (IsCompute()) {
     PITR_RETURN_IF_ERROR(idle->Tick());
   } else if (!InRecovery()) {
