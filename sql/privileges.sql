@@ -34,6 +34,8 @@ SELECT * FROM pitr_data_diff('x', 'main');
 SELECT * FROM pitr_recover_table('x', 'main');
 SELECT * FROM pitr_attach_schema('main');
 SELECT pitr_detach_schema();
+SELECT pitr_metrics();
+SHOW pitr.event_command;
 SHOW pitr.encryption_key_command;
 SHOW pitr.encryption_key_file;
 RESET ROLE;

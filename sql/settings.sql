@@ -27,6 +27,7 @@ SHOW pitr.branch_listen_addresses;
 SHOW pitr.branch_settings;
 SHOW pitr.branch_activity;
 SHOW pitr.branch_idle_timeout;
+SHOW pitr.database;
 SHOW pitr.disk_warn_percent;
 SHOW pitr.disk_stop_percent;
 SHOW pitr.require_preserve_name;

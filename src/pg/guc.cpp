@@ -27,6 +27,8 @@ constinit char* encryption_key_command = nullptr;
 constinit char* encryption_key_file = nullptr;
 constinit char* recovery_settings = nullptr;
 constinit int archive_workers = 0;
+constinit char* event_command = nullptr;
+constinit char* database = nullptr;
 constinit int archive_max_backlog = 0;
 constinit int on_archive_failure = 0;
 constinit int archive_look_ahead = 0;
@@ -273,6 +275,8 @@ int MaxReplayBytesSetting() { return max_replay_bytes; }
 
 int MaxReplayTimeSetting() { return max_replay_time; }
 
+std::string EventCommandSetting() { return event_command != nullptr ? event_command : ""; }
+const char* DatabaseSetting() { return database != nullptr ? database : "postgres"; }
 int DropBacklogSetting() { return on_archive_failure == kDropWal ? archive_max_backlog : 0; }
 bool SynchronousSetting() { return synchronous; }
 
@@ -320,6 +324,10 @@ void DefineSettings(bool preloaded) {
              &branch_directory, preloaded ? PGC_POSTMASTER : PGC_SIGHUP, CheckBranchDirectoryHook);
   DefineInteger("pitr.compression_level", "Compression of WAL; 0: none.", &compression_level, 3,
                 kFastestLevel, kSlowestLevel);
+  DefineCustomStringVariable("pitr.database", "Database in which pitr_events are notified.",
+                             "NOTIFY reaches the sessions of one database only.", &database,
+                             "postgres", preloaded ? PGC_POSTMASTER : PGC_SIGHUP, 0, nullptr,
+                             nullptr, nullptr);
   DefineCustomEnumVariable(
       "pitr.demand_load", "Whether a restored directory is served before all of it is laid out.",
       "auto: where it can be; what is missing is loaded when it is read, and in the background.",
@@ -330,6 +338,9 @@ void DefineSettings(bool preloaded) {
   DefineText("pitr.encryption_key_file",
              "File with the keys of the repository; only the server's user may read it.", nullptr,
              &encryption_key_file, PGC_SIGHUP, CheckKeyFileHook, GUC_SUPERUSER_ONLY);
+  DefineText("pitr.event_command", "Command that gets each event as JSON on its standard input.",
+             "Run by /bin/sh, one after the other, for 30 seconds at most.", &event_command,
+             PGC_SIGHUP, nullptr, GUC_SUPERUSER_ONLY);
   DefineInteger(
       "pitr.fetch_workers",
       "Processes that read a remote or encrypted repository for sessions that miss pages.",

@@ -48,6 +48,8 @@ bool SynchronousSetting();
 // MB of WAL that waits, above which it is let go when it cannot be archived (pitr.on_archive_failure = 'drop'); 0: never.
 int DropBacklogSetting();
 bool DemandLoadSetting();
+std::string EventCommandSetting();  // empty: none
+const char* DatabaseSetting();      // where NOTIFY is sent
 int FetchWorkersSetting();
 // The repository is one that sessions may not read themselves; allocates nothing.
 bool NeedsFetchWorkersSetting();

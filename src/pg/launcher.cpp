@@ -7,6 +7,7 @@
 #include "core/base/backoff.h"
 #include "core/base/cancel.h"
 #include "core/base/clock.h"
+#include "core/repo/branches.h"
 #include "pg/archive_forgotten.h"
 #include "pg/archive_report.h"
 #include "pg/archive_ship.h"
@@ -14,6 +15,7 @@
 #include "pg/branch_sizes.h"
 #include "pg/completion.h"
 #include "pg/compute_keeper.h"
+#include "pg/event_watch.h"
 #include "pg/exchange_worker.h"
 #include "pg/guc.h"
 #include "pg/identity.h"
@@ -45,6 +47,7 @@ constexpr std::int64_t kLastRetryMs = 30'000;
 // within ten seconds of its start, by a crash cycle perhaps, is started again only when something wakes the postmaster.
 constexpr std::int64_t kLookAtArchiverMs = 5000;
 constexpr std::int64_t kStartWorkersMs = 5000;
+constexpr std::int64_t kLookAtNameMs = 30'000;
 // What some requests to a slow store may take, however short the lease is.
 constexpr std::int64_t kLeaseWaitMs = 10'000;
 
@@ -61,6 +64,7 @@ class Launcher {
   Status Open();
   Status DoDuties();
   Status KeepLease();
+  Status LookAtName();
   void Close();
   void KeepArchiveWorkers();
   void KeepConfirmer();
@@ -78,6 +82,9 @@ class Launcher {
   BranchSizer sizer_;
   ComputeKeeper computes_;
   IdleWatch idle_;
+  EventWatch events_;
+  std::string branch_name_;  // of this server's branch, as it was last seen
+  std::int64_t named_at_ = 0;
   std::int64_t archiver_looked_at_ = 0, workers_started_at_ = 0, confirmer_started_at_ = 0;
   std::uint64_t archived_count_ = 0;
   bool reminded_ = false;
@@ -128,7 +135,16 @@ Status Launcher::DoDuties() {
     PITR_RETURN_IF_ERROR(LauncherStartup(repository_.get(), *identity_));
     started_with_ = repository_->id();
   }
+  if (Now() - named_at_ >= kLookAtNameMs) PITR_RETURN_IF_ERROR(LookAtName());
   return LauncherTick(repository_.get(), *identity_, &sizer_, &computes_, &idle_);
+}
+
+Status Launcher::LookAtName() {
+  PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repository_.get()));
+  const Branch* branch = branches.FindId(identity_->branch_id);
+  if (branch != nullptr) branch_name_ = branch->name;
+  named_at_ = Now();
+  return Status::Ok();
 }
 
 // Workers that were registered when the server started come back by themselves; those that a raised setting asks for are
@@ -191,6 +207,7 @@ void Launcher::Tick() {
   RemindArchiver();
   NudgeArchiver();
   replicas_.TakeSettings();
+  events_.Tick(branch_name_);
   if (!HasRepositorySetting()) {
     Close();
     return;

@@ -5,6 +5,7 @@
 
 #include "core/base/status.h"
 #include "pg/archive_state.h"
+#include "pg/event_state.h"
 #include "pg/exchange_state.h"
 #include "pg/lease_state.h"
 #include "pg/operation_state.h"
@@ -22,6 +23,7 @@ struct Shared {
   LeaseShared lease;              // lock: ArchiveLock()
   SynchronousShared synchronous;  // lock: ArchiveLock()
   OperationsShared operations;    // lock: OperationsLock()
+  EventsShared events;            // lock: OperationsLock()
   ExchangeShared exchange;        // see exchange_state.h
 };
 

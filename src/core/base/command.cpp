@@ -13,6 +13,7 @@
 #include <csignal>
 #include <ctime>
 
+#include "core/base/bytes.h"
 #include "core/base/cancel.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
@@ -20,10 +21,6 @@
 extern "C" char** environ;
 
 namespace pitr {
-
-namespace {
-
-constexpr int kSliceMs = 50;  // how soon a cancel is heard
 
 // Kills what still runs when it goes.
 class ChildGroup {
@@ -35,7 +32,8 @@ class ChildGroup {
   ChildGroup(const ChildGroup&) = delete;
   ChildGroup& operator=(const ChildGroup&) = delete;
 
-  Status Start(const std::string& command, int output);
+  // The descriptors become its standard input and output; -1: nothing, and as our standard error.
+  Status Start(const std::string& command, int input, int output);
   // True when it has ended, with its wait status.
   bool HasEnded(int* status) {
     siginfo_t found = {};
@@ -61,13 +59,17 @@ class ChildGroup {
   pid_t pid_ = 0;
 };
 
-Status ChildGroup::Start(const std::string& command, int output) {
+Status ChildGroup::Start(const std::string& command, int input, int output) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawnattr_init(&attributes);
-  ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_adddup2(&actions, output, 1);
+  if (input < 0) {
+    ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  } else {
+    ::posix_spawn_file_actions_adddup2(&actions, input, 0);
+  }
+  ::posix_spawn_file_actions_adddup2(&actions, output < 0 ? 2 : output, 1);
   ::posix_spawn_file_actions_addclosefrom_np(&actions, 3);
   sigset_t none, all;
   sigemptyset(&none);
@@ -88,6 +90,10 @@ Status ChildGroup::Start(const std::string& command, int output) {
   }
   return Status::Ok();
 }
+
+namespace {
+
+constexpr int kSliceMs = 50;  // how soon a cancel is heard
 
 Status CheckTime(std::int64_t deadline_ms) {
   if (IsProcessCancelled()) {
@@ -126,6 +132,15 @@ Result<std::size_t> ReadOutput(int fd, std::int64_t deadline_ms, std::span<std::
   }
 }
 
+Status StatusOfEnd(int status) {
+  if (WIFSIGNALED(status)) {
+    return Status(Code::kIo, "the command was ended by signal " + std::to_string(WTERMSIG(status)));
+  }
+  return WEXITSTATUS(status) == 0 ? Status::Ok()
+                                  : Status(Code::kIo, "the command exited with status " +
+                                                          std::to_string(WEXITSTATUS(status)));
+}
+
 Status WaitForEnd(ChildGroup* child, std::int64_t deadline_ms) {
   int status = 0;
   while (!child->HasEnded(&status)) {
@@ -133,12 +148,7 @@ Status WaitForEnd(ChildGroup* child, std::int64_t deadline_ms) {
     const timespec nap = {0, 2'000'000};
     ::nanosleep(&nap, nullptr);
   }
-  if (WIFSIGNALED(status)) {
-    return Status(Code::kIo, "the command was ended by signal " + std::to_string(WTERMSIG(status)));
-  }
-  return WEXITSTATUS(status) == 0 ? Status::Ok()
-                                  : Status(Code::kIo, "the command exited with status " +
-                                                          std::to_string(WEXITSTATUS(status)));
+  return StatusOfEnd(status);
 }
 
 }  // namespace
@@ -153,11 +163,42 @@ Result<std::size_t> RunShellCommand(const std::string& command, std::int64_t tim
   }
   File input(ends[0]), output(ends[1]);
   ChildGroup child;
-  PITR_RETURN_IF_ERROR(child.Start(command, output.fd()));
+  PITR_RETURN_IF_ERROR(child.Start(command, -1, output.fd()));
   output = File();
   PITR_ASSIGN_OR_RETURN(const std::size_t size, ReadOutput(input.fd(), deadline_ms, out));
   PITR_RETURN_IF_ERROR(WaitForEnd(&child, deadline_ms));
   return size;
+}
+
+BackgroundCommand::BackgroundCommand() = default;
+BackgroundCommand::~BackgroundCommand() = default;
+
+Status BackgroundCommand::Start(const std::string& command, std::string_view input) {
+  if (input.size() > kMaxInput) return Status(Code::kLimit, "too much for a command's input");
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) {
+    return Status(Code::kIo, Status::FromErrno(errno, "make a pipe").message());
+  }
+  const File from(ends[0]);
+  File to(ends[1]);
+  // Before it is started: both ends are here, so a command that does not read is no broken pipe.
+  PITR_RETURN_IF_ERROR(to.WriteAll(AsBytes(input)));
+  auto child = std::make_unique<ChildGroup>();
+  PITR_RETURN_IF_ERROR(child->Start(command, from.fd(), -1));
+  child_ = std::move(child);
+  started_ms_ = SystemClock().MonotonicMillis();
+  return Status::Ok();
+}
+
+std::optional<Status> BackgroundCommand::Look(std::int64_t timeout_ms) {
+  int status = 0;
+  if (child_->HasEnded(&status)) {
+    child_.reset();
+    return StatusOfEnd(status);
+  }
+  if (SystemClock().MonotonicMillis() - started_ms_ < timeout_ms) return std::nullopt;
+  child_.reset();
+  return Status(Code::kUnavailable, "the command did not end in time");
 }
 
 }  // namespace pitr

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "core/base/result.h"
 
@@ -15,5 +18,30 @@ namespace pitr {
 // does what it started in its process group. The command itself is in no message, since people put secrets there.
 Result<std::size_t> RunShellCommand(const std::string& command, std::int64_t timeout_ms,
                                     std::span<std::uint8_t> out);
+
+class ChildGroup;
+
+// A command that runs while its owner does other things: the same shell, with a text on its standard input, and what it prints goes where our
+// standard error goes. Ended, with what it started in its process group, when the object goes.
+class BackgroundCommand {
+ public:
+  // What a pipe takes without a reader.
+  static constexpr std::size_t kMaxInput = 32U << 10;
+
+  BackgroundCommand();
+  ~BackgroundCommand();
+  BackgroundCommand(const BackgroundCommand&) = delete;
+  BackgroundCommand& operator=(const BackgroundCommand&) = delete;
+
+  // REQUIRES: !IsRunning(), at most kMaxInput of input.
+  Status Start(const std::string& command, std::string_view input);
+  bool IsRunning() const { return child_ != nullptr; }
+  // How it ended, once; kUnavailable when it had to be ended because it took longer than `timeout_ms`. Nothing while it runs.
+  std::optional<Status> Look(std::int64_t timeout_ms);
+
+ private:
+  std::unique_ptr<ChildGroup> child_;
+  std::int64_t started_ms_ = 0;
+};
 
 }  // namespace pitr

@@ -104,5 +104,48 @@ TEST(RunShellCommandTest, SeesNoDescriptorOfOurs) {
   EXPECT_EQ(ran.out, "0 1 2 3 ");
 }
 
+Status EndOf(BackgroundCommand* command, std::int64_t timeout_ms = kPatienceMs) {
+  for (;;) {
+    const std::optional<Status> end = command->Look(timeout_ms);
+    if (end) return *end;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+TEST(BackgroundCommandTest, GetsItsInputAndSaysHowItEnded) {
+  TempDir dir;
+  const std::string out = dir.path() + "/out";
+  const std::string text = "{\"message\":\"$(touch no) `touch no` ' \\\" é\"}\n";
+  BackgroundCommand command;
+  ASSERT_TRUE(command.Start("cat > " + out, text).ok());
+  EXPECT_TRUE(command.IsRunning());
+  EXPECT_TRUE(EndOf(&command).ok());
+  EXPECT_FALSE(command.IsRunning());
+  EXPECT_EQ(*ReadTextFile(out, 1000), text);
+  ASSERT_TRUE(command.Start("exit 3", text).ok());
+  EXPECT_NE(EndOf(&command).message().find("status 3"), std::string::npos);
+}
+
+TEST(BackgroundCommandTest, InputThatNobodyReadsIsNoHarm) {
+  BackgroundCommand command;
+  ASSERT_TRUE(command.Start("true", std::string(BackgroundCommand::kMaxInput, 'x')).ok());
+  EXPECT_TRUE(EndOf(&command).ok());
+  EXPECT_EQ(command.Start("true", std::string(BackgroundCommand::kMaxInput + 1, 'x')).code(),
+            Code::kLimit);
+}
+
+TEST(BackgroundCommandTest, EndsWithItsTimeAndWithItsOwner) {
+  TempDir dir;
+  const std::string mark = dir.path() + "/mark";
+  {
+    BackgroundCommand command;
+    ASSERT_TRUE(command.Start("sleep 100; touch " + mark, "").ok());
+    EXPECT_EQ(EndOf(&command, 50).code(), Code::kUnavailable);
+    ASSERT_TRUE(command.Start("sleep 0.2; touch " + mark, "").ok());
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  EXPECT_FALSE(PathExists(mark));
+}
+
 }  // namespace
 }  // namespace pitr
