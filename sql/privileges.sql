@@ -35,6 +35,8 @@ SELECT * FROM pitr_recover_table('x', 'main');
 SELECT * FROM pitr_attach_schema('main');
 SELECT pitr_detach_schema();
 SELECT pitr_metrics();
+SELECT * FROM pitr_run_drill();
+SELECT * FROM pitr_drills;
 SHOW pitr.event_command;
 SHOW pitr.encryption_key_command;
 SHOW pitr.encryption_key_file;

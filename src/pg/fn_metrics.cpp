@@ -67,6 +67,8 @@ void WriteHealth(const Health& health, Writer* to) {
            health.last_snapshot);
   to->Time("pitr_last_verified_timestamp_seconds",
            "When a snapshot was verified last, and found good.", health.last_verified);
+  to->Time("pitr_last_drill_timestamp_seconds",
+           "When a restore drill was begun last that found all well.", health.last_drill);
   to->Time("pitr_repository_seen_timestamp_seconds",
            "As of when the values above are; earlier than now while the repository is away.",
            health.as_of);

@@ -163,7 +163,9 @@ Result<Datum> StatusRow(FunctionCallInfo fcinfo) {
       .Int8(health.backlog.files)
       .Int8(health.backlog.bytes)
       .TimeOrNull(health.last_snapshot);
-  rows.TimeOrNull(health.last_verified).Null().TextOrNull(std::string_view(health.problem));
+  rows.TimeOrNull(health.last_verified)
+      .TimeOrNull(health.last_drill)
+      .TextOrNull(std::string_view(health.problem));
   rows.TextOrNull(std::string_view(health.hint)).Time(health.as_of).EndRow();
   return rows.Finish();
 }

@@ -5,6 +5,7 @@
 #include "core/base/cancel.h"
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/repo/drills.h"
 #include "core/repo/manifest.h"
 #include "pg/archive_drop.h"
 #include "pg/archive_report.h"
@@ -39,6 +40,8 @@ void LookAtArchive(Health* health) {
     health->hint = "Raise pitr.archive_workers or look at the repository's speed.";
   }
 }
+
+constexpr std::size_t kDrills = 20;
 
 // No repository that is well takes so long.
 constexpr std::int64_t kLongWait = 5 * 1000000LL;
@@ -84,6 +87,11 @@ Status LookAtRepository(Health* health) {
       health->last_verified = one.verified_at;
     }
   }
+  PITR_ASSIGN_OR_RETURN(const std::vector<DrillRecord> drills,
+                        ReadDrills(session.repo.get(), kDrills));
+  for (const DrillRecord& drill : drills) {
+    if (drill.passed) health->last_drill = drill.started_at;
+  }
   if (!health->can_restore && health->problem.empty()) {
     health->problem = "there is no snapshot yet";
     health->hint =
@@ -98,7 +106,7 @@ constexpr std::int64_t kStillTrue = 90 * 1000000LL;
 // The members of Health that only the repository knows, in one row.
 std::vector<std::optional<Timestamp>*> KeptTimes(Health* health) {
   return {&health->window_start, &health->window_end, &health->last_snapshot,
-          &health->last_verified};
+          &health->last_verified, &health->last_drill};
 }
 
 void KeepHealth(Health* health, Timestamp now) {

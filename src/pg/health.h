@@ -19,7 +19,7 @@ struct Health {
   std::string archive_state = "ok";  // off, failing, behind
   std::string problem, hint;         // the worst one; empty: none
   bool can_restore = false;
-  std::optional<Timestamp> window_start, window_end, last_snapshot, last_verified;
+  std::optional<Timestamp> window_start, window_end, last_snapshot, last_verified, last_drill;
   Backlog backlog;
   // How much time's work would be gone if this machine were gone now; nullopt: everything, or not known.
   std::optional<std::int64_t> loss_micros;

@@ -53,6 +53,17 @@ Result<LocalResult> RunLocally(const std::string& command, const std::vector<std
   return result;
 }
 
+Result<LocalResult> ReadLocally(const std::string& command) {
+  Call([] { return SPI_connect(); });
+  const int done = Call([&] { return SPI_execute(command.c_str(), true, 0); });
+  if (done < 0) return Status(Code::kInternal, std::string("SPI: ") + SPI_result_code_string(done));
+  LocalResult result;
+  result.processed = SPI_processed;
+  result.rows = RowsOfLast();
+  Call([] { return SPI_finish(); });
+  return result;
+}
+
 Result<std::optional<std::string>> AskLocally(const std::string& command,
                                               const std::vector<std::string>& values) {
   PITR_ASSIGN_OR_RETURN(const LocalResult result, RunLocally(command, values));

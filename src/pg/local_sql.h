@@ -24,6 +24,8 @@ struct LocalResult {
 // One command; $1 and so on are texts.
 Result<LocalResult> RunLocally(const std::string& command,
                                const std::vector<std::string>& values = {});
+// The same of one that only reads, in the active snapshot.
+Result<LocalResult> ReadLocally(const std::string& command);
 // The first column of its first row; nothing when that is null or not there.
 Result<std::optional<std::string>> AskLocally(const std::string& command,
                                               const std::vector<std::string>& values = {});

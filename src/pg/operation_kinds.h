@@ -24,6 +24,8 @@ Result<Json> RunVerify(const OperationContext& context);
 Result<Json> RunLook(const OperationContext& context);
 // pitr_create_branch; "branch_id" of the one that there is then.
 Result<Json> RunCreateBranch(const OperationContext& context);
+// pitr_run_drill; its row is in the repository then, and it fails when what was restored is not as it should be.
+Result<Json> RunDrill(const OperationContext& context);
 // pitr_undelete_branch of a branch that has a server.
 Result<Json> RunUndelete(const OperationContext& context);
 // A restore or reset of another branch with a server here; the answer row.

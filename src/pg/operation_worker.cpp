@@ -55,6 +55,7 @@ Result<Json> RunKind(const std::string& kind, const OperationContext& context) {
   if (kind == "verify") return RunVerify(context);
   if (kind == "branch") return RunCreateBranch(context);
   if (kind == kLook) return RunLook(context);
+  if (kind == "drill") return RunDrill(context);
   if (kind == "undelete") return RunUndelete(context);
   if (kind == "restore_other") return RunRestoreOther(context);
   return Status(Code::kInternal, "unknown kind of operation \"" + kind + "\"");

@@ -95,7 +95,7 @@ class Build {
       : request_(request), client_(client), cancel_(cancel) {}
 
   Status Run();
-  Status Visit(const std::function<Status(const ConnectTo&, Connection*)>& look);
+  Status Visit(const std::function<Status(const ConnectTo&, Connection*)>& look, VisitEnd end);
   Status StayAtPoint(const LookPlace& place);
   void EndReadAhead() { read_ahead_.reset(); }  // before the directory is removed
   BuildResult result;
@@ -338,12 +338,14 @@ Status Build::StayAtPoint(const LookPlace& place) {
 }
 
 // In-progress transactions of that moment are over then, and their locks with them.
-Status Build::Visit(const std::function<Status(const ConnectTo&, Connection*)>& look) {
+Status Build::Visit(const std::function<Status(const ConnectTo&, Connection*)>& look,
+                    VisitEnd end) {
   PITR_RETURN_IF_ERROR(OpenSnapshot());
   PITR_RETURN_IF_ERROR(LayOut());
   PITR_ASSIGN_OR_RETURN(const auto server, RecoverAndPromote());
   EndReadAhead();
-  return look(MakeRecovery().connect, server->connection());
+  PITR_RETURN_IF_ERROR(look(MakeRecovery().connect, server->connection()));
+  return end == VisitEnd::kCleanStop ? server->Finish(cancel_) : Status::Ok();
 }
 
 Status Build::Recover() {
@@ -442,10 +444,10 @@ Status CheckPlacesAreFree(const BuildRequest& request) {
 }
 
 Status VisitPoint(const BuildRequest& request, BuildClient* client,
-                  const std::function<Status(const ConnectTo&, Connection*)>& look,
+                  const std::function<Status(const ConnectTo&, Connection*)>& look, VisitEnd end,
                   const CancelToken& cancel) {
   PITR_RETURN_IF_ERROR(CheckPlacesAreFree(request));
-  return Build(request, client, cancel).Visit(look);
+  return Build(request, client, cancel).Visit(look, end);
 }
 
 Result<BuildResult> BuildLook(const BuildRequest& request, const LookPlace& place,

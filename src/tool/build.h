@@ -84,9 +84,10 @@ Result<BuildResult> BuildReplacement(const BuildRequest& request, BuildClient* c
                                      const CancelToken& cancel);
 
 // The directory as it was at the point, open for one look: `look` has a connection of a superuser, and where to make more. The server is ended
-// behind that; the directory is the caller's to remove. Not durable.
+// behind that, or cleanly stopped; the directory is the caller's to remove. Not durable.
+enum class VisitEnd { kAtOnce, kCleanStop };
 Status VisitPoint(const BuildRequest& request, BuildClient* client,
-                  const std::function<Status(const ConnectTo&, Connection*)>& look,
+                  const std::function<Status(const ConnectTo&, Connection*)>& look, VisitEnd end,
                   const CancelToken& cancel);
 
 // The directory as it was at the point, with a server for readers that stays (core/work/look.h) as long as the postmaster of the mark `host`. On error or

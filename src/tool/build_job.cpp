@@ -92,6 +92,10 @@ class WorkerClient final : public BuildClient {
 
 }  // namespace
 
+std::unique_ptr<BuildClient> WorkerClientOf(JobContext* context) {
+  return std::make_unique<WorkerClient>(context);
+}
+
 Result<BuildRequest> ParseBuildJob(const Json& job) {
   BuildRequest request;
   PITR_ASSIGN_OR_RETURN(request.repository, AccessFrom(job));

@@ -55,6 +55,9 @@ Result<Json> Dispatch(const Json& job, JobContext* context) {
   if (kind == "schema_text") {
     return RunSchemaTextJob(job, context);
   }
+  if (kind == "drill") {
+    return RunDrillJob(job, context);
+  }
   if (kind == "prepare") {
     return RunPrepareJob(job, context);
   }

@@ -79,6 +79,7 @@ Result<Json> RunSnapshotJob(const Json& job, JobContext* context);
 Result<Json> RunBuildJob(const Json& job, JobContext* context);
 Result<Json> RunLookJob(const Json& job, JobContext* context);
 Result<Json> RunSchemaJob(const Json& job, JobContext* context);
+Result<Json> RunDrillJob(const Json& job, JobContext* context);
 Result<Json> RunSchemaTextJob(const Json& job, JobContext* context);
 Result<Json> RunPrepareJob(const Json& job, JobContext* context);
 Result<Json> RunStartJob(const Json& job, JobContext* context);

@@ -13,6 +13,7 @@
 #include "tool/durability.h"
 #include "tool/held.h"
 #include "tool/live_trial.h"
+#include "tool/past_sessions.h"
 #include "tool/programs.h"
 #include "tool/recovery.h"
 #include "tool/staging_config.h"
@@ -33,17 +34,6 @@ struct Cluster {
   std::string encoding;
   std::vector<std::string> databases;
 };
-
-// What roles and databases set for their sessions must not disturb those that copy.
-std::vector<std::string> Environment() {
-  return ServerEnvironment(
-      {{"LC_ALL", "C"},
-       {"PGOPTIONS",
-        "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0"
-        " -c idle_in_transaction_session_timeout=0 -c session_preload_libraries="
-        " -c local_preload_libraries= -c role=none -c client_min_messages=warning"
-        " -c synchronous_commit=off -c log_statement=none"}});
-}
 
 // The line with which pg_dumpall makes the role that initdb has made.
 std::string WithoutRole(const std::string& globals, const std::string& role) {
@@ -81,7 +71,6 @@ class Copier {
   int Port() const { return copy_.source.port + 1; }
 
   Status Look(const ConnectTo& to, Connection* connection);
-  Status RollBackPrepared(const ConnectTo& to, Connection* connection) const;
   Status ReadCluster(Connection* connection);
   Status Dump(const ConnectTo& to, Connection* connection);
   Status InitDb() const;
@@ -99,21 +88,6 @@ class Copier {
   std::string dumps_;
   Cluster cluster_;
 };
-
-// What they have done is not committed at that point, and their locks would be waited for.
-Status Copier::RollBackPrepared(const ConnectTo& to, Connection* connection) const {
-  PITR_ASSIGN_OR_RETURN(
-      const std::vector<Row> prepared,
-      connection->Query("SELECT gid, database FROM pg_prepared_xacts ORDER BY 2", cancel_));
-  for (const Row& row : prepared) {
-    ConnectTo there = to;
-    there.databases = {row.at(1).value_or("")};
-    PITR_ASSIGN_OR_RETURN(Connection other, Connection::Open(there));
-    PITR_ASSIGN_OR_RETURN(const std::string gid, other.Literal(row.at(0).value_or("")));
-    PITR_RETURN_IF_ERROR(other.Run("ROLLBACK PREPARED " + gid, cancel_));
-  }
-  return Status::Ok();
-}
 
 Status Copier::ReadCluster(Connection* connection) {
   PITR_ASSIGN_OR_RETURN(
@@ -149,7 +123,7 @@ Status Copier::Dump(const ConnectTo& to, Connection* connection) {
   const std::string home = self.at(0).at(1).value_or("");
   PITR_RETURN_IF_ERROR(RunQuietly({Program("pg_dumpall"), "--globals-only", "--no-sync", "-l", home,
                                    "-d", at(home), "-f", JoinPath(dumps_, kGlobals)},
-                                  Environment(), cancel_));
+                                  EnvironmentOfPrograms(), cancel_));
   for (std::size_t i = 0; i < cluster_.databases.size(); i++) {
     const std::string& name = cluster_.databases[i];
     std::vector<std::string> arguments = {Program("pg_dump"),
@@ -163,13 +137,13 @@ Status Copier::Dump(const ConnectTo& to, Connection* connection) {
     // initdb has made them.
     if (name == "template1" || name == "postgres")
       arguments.insert(arguments.end(), {"--clean", "--if-exists"});
-    PITR_RETURN_IF_ERROR(RunQuietly(arguments, Environment(), cancel_));
+    PITR_RETURN_IF_ERROR(RunQuietly(arguments, EnvironmentOfPrograms(), cancel_));
   }
   return Status::Ok();
 }
 
 Status Copier::Look(const ConnectTo& to, Connection* connection) {
-  PITR_RETURN_IF_ERROR(RollBackPrepared(to, connection));
+  PITR_RETURN_IF_ERROR(RollBackPrepared(to, connection, cancel_));
   PITR_RETURN_IF_ERROR(ReadCluster(connection));
   return Dump(to, connection);
 }
@@ -212,7 +186,7 @@ Status Copier::InitDb() const {
   } else if (MajorOfServer(copy_.source.bin_directory) >= 18) {
     arguments.push_back("--no-data-checksums");
   }
-  return RunQuietly(arguments, Environment(), cancel_);
+  return RunQuietly(arguments, EnvironmentOfPrograms(), cancel_);
 }
 
 Result<std::unique_ptr<StagingServer>> Copier::Start() const {
@@ -248,7 +222,7 @@ Status Copier::LoadFile(const std::string& database, const std::string& file) co
   const std::string there =
       ConnectionString(copy_.source.socket_directory, Port(), cluster_.superuser, database);
   return RunQuietly({Program("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", there, "-f", file},
-                    Environment(), cancel_);
+                    EnvironmentOfPrograms(), cancel_);
 }
 
 // Where the text says that they are, this branch's own.
@@ -340,7 +314,7 @@ Result<std::uint64_t> Copier::Run() {
   PITR_RETURN_IF_ERROR(VisitPoint(
       copy_.source, client_,
       [this](const ConnectTo& to, Connection* connection) { return Look(to, connection); },
-      cancel_));
+      VisitEnd::kAtOnce, cancel_));
   PITR_RETURN_IF_ERROR(InitDb());
   {
     PITR_ASSIGN_OR_RETURN(const auto server, Start());

@@ -53,6 +53,8 @@ inline constexpr std::string_view kFaultPoints[] = {
     "demand.fetch.written",
     "demand.folder.before_marker",
     "demand.remote.fetched",
+    "drill.before_record",
+    "drill.restored",
     "drop.before_note",
     "drop.before_publish",
     "drop.noted",
