@@ -39,6 +39,7 @@ class Plan:
         self.increments_gb = number("BENCH_INCREMENTS_GB", 1.5)
         self.branch_gb = [float(word) for word in (os.environ.get("BENCH_BRANCH_GB") or "1 8").split()]
         self.branch_mb = number("BENCH_BRANCH_MB", 64)
+        self.drill_gb = number("BENCH_DRILL_GB", 4)
         self.idle_branches = int(number("BENCH_IDLE_BRANCHES", 20))
 
 
