@@ -44,7 +44,7 @@ constexpr char kTables[] =
 // A moment that is a snapshot of the server and a point of its WAL alike.
 struct Moment {
   Lsn lsn;             // strictly before it
-  std::string marker;  // the last transaction in it
+  std::string marker;  // the last transaction in it; empty: not known
 };
 
 // A transaction that a snapshot takes for running may have its commit in the WAL before: it ends by then, or this says so.
@@ -73,13 +73,19 @@ Result<std::optional<Moment>> TakeMoment(const Session& session) {
       PushActiveSnapshot(GetLatestSnapshot());
     });
     CheckInterrupts();
-    const Lsn after{Call([] { return GetXLogInsertRecPtr(); })};
+    // A record of ours: a place in WAL that can be flushed.
+    const Lsn after{Call([] {
+      const XLogRecPtr end = XLogRestorePoint("pitr_drill");
+      XLogFlush(end);
+      return end;
+    })};
     const bool is_mixed = HasCommittedAmong(*GetActiveSnapshot());
     PITR_RETURN_IF_ERROR(RequestShip(kShipMs));
     PITR_ASSIGN_OR_RETURN(const Neighbours around, FindTimeOf(session.repo.get(), session.branches,
                                                               session.identity.branch_id, after));
-    if (!is_mixed && around.last && around.last->event.start < before) {
-      return std::optional<Moment>({after, FullXid(around.last->event.xid)});
+    if (!is_mixed && (!around.last || around.last->event.start < before)) {
+      return std::optional<Moment>(
+          {after, around.last ? FullXid(around.last->event.xid) : std::string()});
     }
     Call([] { PopActiveSnapshot(); });
   }
