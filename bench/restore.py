@@ -16,11 +16,13 @@ def make_database(bench, folder, gigabytes):
     """A stopped server with the data, no archive and no history yet."""
     server = Server(bench, f"{folder}/ours")
     server.initdb()
-    server.configure({"archive_mode": "off", "archive_library": "", "archive_command": "", "pitr.repository": "", "wal_level": "replica"})
+    server.configure({"archive_mode": "off", "archive_library": "", "archive_command": "", "pitr.repository": "", "wal_level": "replica",
+                      "max_wal_size": "2GB"})   # no disk for WAL that nobody wants
     server.start()
     fill(server, gigabytes)
     server.query("create table bench_marker (n integer)")
     server.stop()
+    server.configure({"max_wal_size": "32GB"})
     return server
 
 
