@@ -17,6 +17,7 @@ class EventWatch {
   EventWatch();
   // Each second, with or without a repository. `branch`: the name that this server's branch had last; empty: not known. THROWS ErrorInFlight.
   void Tick(const std::string& branch);
+  void End() { sender_.End(); }
 
  private:
   struct State {

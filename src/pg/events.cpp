@@ -10,7 +10,6 @@
 #include "pg/guc.h"
 #include "pg/guc_branch.h"
 #include "pg/in_transaction.h"
-#include "pg/local_sql.h"
 #include "pg/log.h"
 #include "pg/row_builder.h"
 #include "pg/server_facts.h"
@@ -20,6 +19,7 @@
 
 extern "C" {
 #include "access/xact.h"
+#include "commands/async.h"
 #include "postmaster/bgworker.h"
 #include "utils/guc.h"
 }
@@ -163,9 +163,8 @@ void NotifyAll() {
   });
   BeginTransaction();
   for (const std::string& text : texts) {
-    const Result<LocalResult> told =
-        RunLocally("SELECT pg_catalog.pg_notify('pitr_events', $1)", {ServerOfUtf8(text)});
-    if (!told.ok()) LogStatus(WARNING, "pitr_events", told.status());
+    const std::string payload = ServerOfUtf8(text);
+    Call([&] { Async_Notify("pitr_events", payload.c_str()); });
   }
   EndTransaction();
 }

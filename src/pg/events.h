@@ -24,6 +24,8 @@ class EventSender {
   void Send(const Event& event);
   // Each second: commands that end or begin, the worker that notifies.
   void Tick();
+  // The process ends.
+  void End() { command_.End(); }
 
  private:
   void RunCommands();

@@ -176,7 +176,7 @@ Result<Datum> Answer(FunctionCallInfo fcinfo, const Session& session, const std:
   return rows.Finish();
 }
 
-Result<Datum> Run(FunctionCallInfo fcinfo) {
+Result<Datum> Drill(FunctionCallInfo fcinfo) {
   PITR_RETURN_IF_ERROR(CheckTopLevel("pitr_run_drill"));
   PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
   PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
@@ -186,7 +186,7 @@ Result<Datum> Run(FunctionCallInfo fcinfo) {
   request.plan.self = session.identity.branch_id;
   request.plan.now = SystemClock().Now();
   request.plan.for_new_branch = true;
-  Json extra;
+  Json extra = Json::object();
   const std::optional<std::int64_t> behind = ReadTailReport(request.plan.now).behind_micros;
   ExpectedFile file;
   if (point == "^self") {
@@ -242,7 +242,7 @@ Status DrillRows(RowBuilder* rows) {
 PITR_FUNCTION(pitr_run_drill) {
   const std::string point = pitr::pg::OptionalTextArg(fcinfo, 0).value_or("^self");
   return pitr::pg::Audited("pitr_run_drill", pitr::pg::Quoted(point),
-                           [&] { return pitr::pg::Run(fcinfo); });
+                           [&] { return pitr::pg::Drill(fcinfo); });
 }
 PITR_FUNCTION(pitr_internal_drills) {
   return pitr::pg::RowsOrKept(fcinfo, "drills", pitr::pg::DrillRows);

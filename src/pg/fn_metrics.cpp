@@ -144,7 +144,9 @@ void WritePlaces(Writer* to) {
   if (!branches.ok()) return;
   to->Gauge("pitr_looks", "", "Servers that show a moment of the past.",
             static_cast<std::int64_t>(ListLooks(*branches).size()));
-  const Result<std::uint64_t> free = FreeSpace(*branches), whole = WholeSpace(*branches);
+  // Where it will be, until there is one.
+  const std::string place = PathExists(*branches) ? *branches : DataDirectory();
+  const Result<std::uint64_t> free = FreeSpace(place), whole = WholeSpace(place);
   if (!free.ok() || !whole.ok()) return;
   to->Gauge("pitr_branch_directory_free_bytes", "bytes",
             "Free space on the file system of the branch directory.",

@@ -217,13 +217,7 @@ Result<Datum> Verify(FunctionCallInfo fcinfo) {
   PITR_ASSIGN_OR_RETURN(const OperationSlot slot, WaitForOperation(id, true, false));
   ReleaseOperation(id);
   if (slot.state != OperationState::kDone) return StatusOfSlot(slot);
-  const Json result = ResultOfSlot(slot);
-  if (operation.request["snapshot"].is_string()) {
-    const Json now = SystemClock().Now().micros;
-    PITR_RETURN_IF_ERROR(SetFlag(
-        session.repo.get(), operation.request["snapshot"].get<std::string>(), "verified_at", now));
-  }
-  return VerifyRows(fcinfo, id, result);
+  return VerifyRows(fcinfo, id, ResultOfSlot(slot));
 }
 
 Result<Datum> CreateCall(FunctionCallInfo fcinfo) {

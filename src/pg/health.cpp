@@ -174,7 +174,14 @@ Health ReadHealth() {
     health.as_of = RecallHealth(&health, status, now);
   }
   LookAtCommits(&health, now);
-  for (const auto& check : {ProblemOfGaps, ProblemOfRepositories, CheckDisks}) {
+  // Whatever else is wrong: this cannot be made good again.
+  const Status gaps = ProblemOfGaps();
+  if (!gaps.ok()) {
+    health.problem =
+        gaps.message() + (health.problem.empty() ? std::string() : "; " + health.problem);
+    health.hint = gaps.hint();
+  }
+  for (const auto& check : {ProblemOfRepositories, CheckDisks}) {
     const Status found = health.problem.empty() ? check() : Status::Ok();
     if (found.ok()) continue;
     health.problem = found.message();

@@ -59,6 +59,7 @@ class Launcher {
 
   void Tick();
   void Reloaded() { retry_.Reset(); }
+  void End() { events_.End(); }
 
  private:
   Status Open();
@@ -252,6 +253,7 @@ PITR_WORKER(pitr_launcher_main) {
       launcher.Reloaded();
     }
   }
+  launcher.End();
   Call([] { EndWorker(); });
   return Status::Ok();
 }

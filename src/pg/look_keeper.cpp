@@ -13,6 +13,7 @@
 #include "pg/attachment.h"
 #include "pg/branch_directory.h"
 #include "pg/branch_room.h"
+#include "pg/compute.h"
 #include "pg/guc_branch.h"
 #include "pg/log.h"
 #include "pg/look_table.h"

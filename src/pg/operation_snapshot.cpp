@@ -145,6 +145,29 @@ void RemoveUnannounced(Repository* repo, const std::string& id) {
   if (!status.ok()) LogStatus(WARNING, "could not remove snapshot \"" + id + "\"", status);
 }
 
+// All that it refers to was read to its end, and found good.
+Status MarkVerified(Repository* repo, const std::vector<SnapshotId>& snapshots) {
+  const std::int64_t now = SystemClock().Now().micros;
+  return UpdateDocument(repo, "snapshots", [&](Json* document) {
+    for (const SnapshotId& id : snapshots)
+      (*document)[id]["verified_at"] = now;
+    return Status::Ok();
+  });
+}
+
+// One, or all that are there before any is read.
+Result<std::vector<SnapshotId>> SnapshotsToVerify(const OperationContext& context,
+                                                  const Json& request) {
+  const Result<std::string> one = JsonText(request, "snapshot");
+  if (one.ok()) return std::vector<SnapshotId>{*one};
+  PITR_ASSIGN_OR_RETURN(const std::vector<ManifestHead> heads,
+                        ListSnapshots(context.repo, nullptr));
+  std::vector<SnapshotId> all;
+  for (const ManifestHead& head : heads)
+    all.push_back(head.manifest.id);
+  return all;
+}
+
 }  // namespace
 
 Result<Json> RunSnapshot(const OperationContext& context) {
@@ -215,11 +238,13 @@ Status RememberDamage(Repository* repo, const std::map<std::string, bool>& is_go
 
 Result<Json> RunVerify(const OperationContext& context) {
   const Json request = context.operation->Request();
+  PITR_ASSIGN_OR_RETURN(const std::vector<SnapshotId> snapshots,
+                        SnapshotsToVerify(context, request));
   Json job;
   job["kind"] = "verify";
   PutAccess(CurrentSettings().repository, &job);
   job["snapshot"] = request.contains("snapshot") ? request["snapshot"] : Json(nullptr);
-  job["bytes"] = request.contains("bytes") ? request["bytes"] : Json(nullptr);
+  job["byte_budget"] = request.contains("bytes") ? request["bytes"] : Json(nullptr);
   job["workers"] = CurrentSettings().restore_workers;
   job["nice"] = WorkerNiceSetting();
   Json findings = Json::array();
@@ -242,6 +267,10 @@ Result<Json> RunVerify(const OperationContext& context) {
   PITR_RETURN_IF_ERROR(RememberDamage(context.repo, is_good));
   while (DumpJson(findings).size() > sizeof(OperationSlot{}.result) - 512 && !findings.empty()) {
     findings.erase(findings.size() - 1);
+  }
+  if (result.value("damaged", std::uint64_t{1}) == 0 &&
+      result.value("skipped", std::uint64_t{1}) == 0 && !snapshots.empty()) {
+    PITR_RETURN_IF_ERROR(MarkVerified(context.repo, snapshots));
   }
   result["checked"] = checked;
   result["findings"] = findings;

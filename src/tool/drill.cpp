@@ -186,6 +186,7 @@ Status Drill::Ask(const ConnectTo& to) {
   client_->progress()->Phase("queries");
   ConnectTo there = to;
   there.databases = {request_.database};
+  there.for_script = true;
   bool all_well = true;
   for (const std::string& query : request_.queries) {
     // One cannot leave anything behind for the next.

@@ -24,7 +24,7 @@ my $heard = '';
 sub heard_of
 {
 	my ($event) = @_;
-	return wait_until(30, sub { $heard .= $listener->query('SELECT 1'); $heard .= ${ $listener->{stderr} } // ''; $heard =~ /"event":"$event"/ });
+	return wait_until(30, sub { $heard .= $listener->query('SELECT 1'); $heard .= $listener->{stderr} // ''; $heard =~ /"event":"$event"/ });
 }
 
 # Archiving fails.
@@ -61,17 +61,18 @@ value("ALTER SYSTEM SET pitr.disk_warn_percent = 100");
 $node->reload;
 ok(told_of('disk_recovered'), 'and that there is room again');
 
+my $nap = "1000.$$";    # seconds, and nobody else's
 # A command that fails, one that hangs: the log has it, the launcher goes on.
 my $from = -s $node->logfile;
 value("ALTER SYSTEM SET pitr.event_command = 'exit 7'; ALTER SYSTEM SET pitr.disk_warn_percent = 1");
 $node->reload;
 ok(wait_log($node, $from, qr/WARNING:  pitr\.event_command: the command exited with status 7/), 'a command that fails is told of');
-value("ALTER SYSTEM SET pitr.event_command = 'sleep 1000'; ALTER SYSTEM SET pitr.disk_warn_percent = 100");
+value("ALTER SYSTEM SET pitr.event_command = 'sleep $nap'; ALTER SYSTEM SET pitr.disk_warn_percent = 100");
 $node->reload;
-ok(wait_until(20, sub { grep { (eval { slurp_file("/proc/$_/cmdline") } // '') =~ /sleep.*1000/ } map { m{(\d+)$} } glob '/proc/[0-9]*' }), 'one that hangs');
+ok(wait_until(20, sub { grep { (eval { slurp_file("/proc/$_/cmdline") } // '') =~ /sleep.*\Q$nap\E/ } map { m{(\d+)$} } glob '/proc/[0-9]*' }), 'one that hangs');
 ok(psql_row($node, "SELECT * FROM pitr_create_snapshot('beside')")->{id}, 'everything else goes on');
 my $began = time;
 $node->stop;
 cmp_ok(time - $began, '<', 20, 'a stop does not wait for it');
-ok(wait_until(10, sub { !grep { (eval { slurp_file("/proc/$_/cmdline") } // '') =~ /sleep.*1000/ } map { m{(\d+)$} } glob '/proc/[0-9]*' }), 'and it is gone');
+ok(wait_until(10, sub { !grep { (eval { slurp_file("/proc/$_/cmdline") } // '') =~ /sleep.*\Q$nap\E/ } map { m{(\d+)$} } glob '/proc/[0-9]*' }), 'and it is gone');
 done_testing();

@@ -190,6 +190,8 @@ Status BackgroundCommand::Start(const std::string& command, std::string_view inp
   return Status::Ok();
 }
 
+void BackgroundCommand::End() { child_.reset(); }
+
 std::optional<Status> BackgroundCommand::Look(std::int64_t timeout_ms) {
   int status = 0;
   if (child_->HasEnded(&status)) {

@@ -38,6 +38,8 @@ class BackgroundCommand {
   bool IsRunning() const { return child_ != nullptr; }
   // How it ended, once; kUnavailable when it had to be ended because it took longer than `timeout_ms`. Nothing while it runs.
   std::optional<Status> Look(std::int64_t timeout_ms);
+  // At once, whatever it does.
+  void End();
 
  private:
   std::unique_ptr<ChildGroup> child_;

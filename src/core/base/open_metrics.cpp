@@ -68,6 +68,6 @@ void OpenMetrics::Seconds(std::int64_t micros, const Labels& labels) {
   Put(text, labels);
 }
 
-std::string OpenMetrics::Finish() { return text_ + "# EOF\n"; }
+std::string OpenMetrics::Finish() { return text_ + "# EOF"; }
 
 }  // namespace pitr

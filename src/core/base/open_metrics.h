@@ -21,7 +21,7 @@ class OpenMetrics {
   // Microseconds as seconds.
   void Seconds(std::int64_t micros, const Labels& labels = {});
 
-  // With the end mark.
+  // With the end mark. Whoever writes it out adds the end of that line: an empty line behind it is not allowed.
   std::string Finish();
 
  private:

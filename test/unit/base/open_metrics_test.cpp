@@ -24,7 +24,7 @@ TEST(OpenMetricsTest, FamiliesSamplesAndTheEnd) {
             "# HELP pitr_archived_segments WAL segments archived.\n"
             "pitr_archived_segments_total{repository=\"/r\",mode=\"required\"} 12\n"
             "pitr_archived_segments_total{repository=\"/s\",mode=\"required\"} 11\n"
-            "# EOF\n");
+            "# EOF");
 }
 
 TEST(OpenMetricsTest, AFamilyWithoutSamplesIsLeftOut) {
@@ -32,8 +32,8 @@ TEST(OpenMetricsTest, AFamilyWithoutSamplesIsLeftOut) {
   metrics.Family("pitr_a", OpenMetrics::Type::kGauge, "", "Nothing.");
   metrics.Family("pitr_b", OpenMetrics::Type::kGauge, "", "Something.");
   metrics.Sample(-1);
-  EXPECT_EQ(metrics.Finish(), "# TYPE pitr_b gauge\n# HELP pitr_b Something.\npitr_b -1\n# EOF\n");
-  EXPECT_EQ(OpenMetrics().Finish(), "# EOF\n");
+  EXPECT_EQ(metrics.Finish(), "# TYPE pitr_b gauge\n# HELP pitr_b Something.\npitr_b -1\n# EOF");
+  EXPECT_EQ(OpenMetrics().Finish(), "# EOF");
 }
 
 TEST(OpenMetricsTest, SecondsKeepTheirMicroseconds) {
