@@ -11,6 +11,7 @@
 #include "pg/demand.h"
 #include "pg/operation.h"
 #include "pg/repositories.h"
+#include "pg/schedule_rows.h"
 #include "pg/server_facts.h"
 #include "pg/session.h"
 #include "pg/shmem.h"
@@ -79,7 +80,7 @@ Status SnapshotRows(RowBuilder* rows) {
   for (const ManifestHead& head : heads)
     WriteSnapshotRow(rows, session, head, FlagsOf(flags, head.manifest.id));
   WriteUnfinishedSnapshots(rows, session);
-  return Status::Ok();
+  return WriteSkippedSnapshots(rows, session);
 }
 
 bool IsInMemory(const std::vector<OperationSlot>& slots, const std::string& id) {
