@@ -10,6 +10,7 @@
 #include "pg/branch_rows.h"
 #include "pg/health.h"
 #include "pg/operation.h"
+#include "pg/schedule_rows.h"
 #include "pg/session.h"
 #include "pg/shmem.h"
 #include "pg/synchronous.h"
@@ -77,7 +78,7 @@ Status SnapshotRows(RowBuilder* rows) {
   for (const ManifestHead& head : heads)
     WriteSnapshotRow(rows, session, head, FlagsOf(flags, head.manifest.id));
   WriteUnfinishedSnapshots(rows, session);
-  return Status::Ok();
+  return WriteSkippedSnapshots(rows, session);
 }
 
 bool IsInMemory(const std::vector<OperationSlot>& slots, const std::string& id) {

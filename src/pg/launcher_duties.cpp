@@ -34,6 +34,7 @@
 #include "pg/operation.h"
 #include "pg/pin_keeper.h"
 #include "pg/replay_bound.h"
+#include "pg/schedule_keeper.h"
 #include "pg/server_facts.h"
 #include "pg/ship_file.h"
 #include "pg/shmem.h"
@@ -331,6 +332,7 @@ Status LauncherStartup(Repository* repo, const Identity& identity) {
   next_snapshot_try = next_sweep = 0;
   ForgetReplayBound();
   LookForGapsAnew();
+  ForgetSchedules();
   ForgetPins();
   delete collect_state;
   collect_state = new CollectState;
@@ -355,7 +357,10 @@ Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* siz
   WatchDisks();
   PITR_RETURN_IF_ERROR(KeepLooks(repo));
   sizer->Tick();
-  if (ArchivingIsOurs()) PITR_RETURN_IF_ERROR(KeepReplayShort(repo, identity));
+  if (ArchivingIsOurs()) {
+    PITR_RETURN_IF_ERROR(KeepSchedules(repo, identity));
+    PITR_RETURN_IF_ERROR(KeepReplayShort(repo, identity));
+  }
   const std::int64_t now = SystemClock().Now().micros;
   if (now < next_sweep && now < next_snapshot_try) return Status::Ok();
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));

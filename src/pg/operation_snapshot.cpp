@@ -16,6 +16,7 @@
 #include "pg/log.h"
 #include "pg/operation_kinds.h"
 #include "pg/replay_bound.h"
+#include "pg/scheduled_snapshot.h"
 #include "pg/server_facts.h"
 #include "pg/postgres_headers.h"
 
@@ -176,6 +177,12 @@ Result<Json> RunSnapshot(const OperationContext& context) {
   const Json request = context.operation->Request();
   PITR_ASSIGN_OR_RETURN(const std::string id, NewSnapshotId(SystemClock().Now().micros / 1000000));
   const bool standby = InRecovery();
+  if (request.value("origin", std::string()) == "schedule") {
+    context.operation->SetPhase("wait for WAL");
+    PITR_RETURN_IF_ERROR(ShipUpToNow(context));
+    PITR_ASSIGN_OR_RETURN(std::optional<Json> answer, AnswerWithoutSnapshot(context, request));
+    if (answer) return *std::move(answer);
+  }
   BackupSession session;
   context.operation->SetPhase("checkpoint");
   const BackupStart start = session.Start("pitr snapshot " + id);
