@@ -12,13 +12,14 @@ from increments import increments
 from instant import instant
 from latency import latency
 from loading import loading
+from look import look
 from replay import replay
 from restore import restore
 from s3 import s3
 from snapshot import snapshot
 from throughput import throughput
 
-FIGURES = ("drain", "encryption", "snapshot", "increment", "increments", "restore", "outage", "instant", "loading", "replay", "throughput", "latency", "s3", "branch", "idle")
+FIGURES = ("drain", "encryption", "snapshot", "increment", "increments", "restore", "outage", "instant", "loading", "replay", "throughput", "latency", "s3", "branch", "idle", "look")
 
 
 def main():
@@ -29,7 +30,7 @@ def main():
         print(f"bench: unknown figure: {' '.join(unknown)}; known are: {' '.join(FIGURES)}", file=sys.stderr)
         return 2
     single = (("drain", drain), ("encryption", encryption), ("snapshot", snapshot), ("increment", increment), ("increments", increments),
-              ("instant", instant), ("loading", loading), ("replay", replay), ("throughput", throughput), ("latency", latency), ("s3", s3), ("branch", branch), ("idle", idle))
+              ("instant", instant), ("loading", loading), ("replay", replay), ("throughput", throughput), ("latency", latency), ("s3", s3), ("branch", branch), ("idle", idle), ("look", look))
     work = [(name, run) for name, run in single if name in wanted]
     both = [name for name in ("restore", "outage") if name in wanted]
     if both:

@@ -32,6 +32,7 @@ SELECT * FROM pitr_schema_of('main');
 SELECT * FROM pitr_schema_diff('main');
 SELECT * FROM pitr_data_diff('x', 'main');
 SELECT * FROM pitr_recover_table('x', 'main');
+SELECT * FROM pitr_recover_database('x', 'main');
 SELECT * FROM pitr_attach_schema('main');
 SELECT pitr_detach_schema();
 SELECT * FROM pitr_schedules;

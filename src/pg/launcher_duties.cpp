@@ -31,6 +31,7 @@
 #include "pg/look_keeper.h"
 #include "pg/operation.h"
 #include "pg/pin_keeper.h"
+#include "pg/recover_keeper.h"
 #include "pg/replay_bound.h"
 #include "pg/schedule_keeper.h"
 #include "pg/server_facts.h"
@@ -355,6 +356,7 @@ Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* siz
     next_sweep = now + SecondsOf("PITR_SWEEP_SECONDS", 30) * kSecond;
     PITR_RETURN_IF_ERROR(CloseDangling(repo, branches, identity));
     PITR_RETURN_IF_ERROR(SweepDirectories(repo, branches, identity));
+    PITR_RETURN_IF_ERROR(TidyRecovered(branches, identity));
     PITR_RETURN_IF_ERROR(DropGivenUp(repo, branches, identity.branch_id, SystemClock().Now()));
     PITR_RETURN_IF_ERROR(KeepPins(repo, branches, identity));
     if (!IsCompute()) {

@@ -67,6 +67,12 @@ Result<Json> Dispatch(const Json& job, JobContext* context) {
   if (kind == "replicate") {
     return RunReplicateJob(job, context);
   }
+  if (kind == "recover") {
+    return RunRecoverJob(job, context);
+  }
+  if (kind == "recover_tidy") {
+    return RunRecoverTidyJob(job, context);
+  }
   return Status(Code::kInvalidArgument, "unknown kind of job \"" + kind + "\"");
 }
 
@@ -187,6 +193,10 @@ bool JobInput::TakeLimits(const std::string& line) const {
 
 void JobInput::Take(std::string line) {
   if (TakeLimits(line)) {
+    return;
+  }
+  if (line.starts_with("{\"cancel\"")) {
+    RequestCancel();
     return;
   }
   const std::lock_guard lock(mutex_);
