@@ -39,6 +39,7 @@ class Plan:
         self.increments_gb = number("BENCH_INCREMENTS_GB", 1.5)
         self.branch_gb = [float(word) for word in (os.environ.get("BENCH_BRANCH_GB") or "1 8").split()]
         self.branch_mb = number("BENCH_BRANCH_MB", 64)
+        self.dump_gb = number("BENCH_DUMP_GB", 4)
         self.idle_branches = int(number("BENCH_IDLE_BRANCHES", 20))
         self.look_gb = [float(word) for word in (os.environ.get("BENCH_LOOK_GB") or "1").split()]
         self.look_mb = number("BENCH_LOOK_MB", 100)

@@ -4,6 +4,7 @@ import traceback
 
 from branch import branch
 from drain import drain
+from dump import dump
 from encryption import encryption
 from harness import Bench, write_summary
 from idle import idle
@@ -19,7 +20,7 @@ from s3 import s3
 from snapshot import snapshot
 from throughput import throughput
 
-FIGURES = ("drain", "encryption", "snapshot", "increment", "increments", "restore", "outage", "instant", "loading", "replay", "throughput", "latency", "s3", "branch", "idle", "look")
+FIGURES = ("drain", "encryption", "snapshot", "increment", "increments", "restore", "outage", "instant", "loading", "replay", "throughput", "latency", "s3", "branch", "idle", "look", "dump")
 
 
 def main():
@@ -30,7 +31,7 @@ def main():
         print(f"bench: unknown figure: {' '.join(unknown)}; known are: {' '.join(FIGURES)}", file=sys.stderr)
         return 2
     single = (("drain", drain), ("encryption", encryption), ("snapshot", snapshot), ("increment", increment), ("increments", increments),
-              ("instant", instant), ("loading", loading), ("replay", replay), ("throughput", throughput), ("latency", latency), ("s3", s3), ("branch", branch), ("idle", idle), ("look", look))
+              ("instant", instant), ("loading", loading), ("replay", replay), ("throughput", throughput), ("latency", latency), ("s3", s3), ("branch", branch), ("idle", idle), ("look", look), ("dump", dump))
     work = [(name, run) for name, run in single if name in wanted]
     both = [name for name in ("restore", "outage") if name in wanted]
     if both:

@@ -24,6 +24,7 @@
 #include "pg/completion.h"
 #include "pg/compute.h"
 #include "pg/demand.h"
+#include "pg/dump_keeper.h"
 #include "pg/finish_exchange.h"
 #include "pg/guc.h"
 #include "pg/interrupts.h"
@@ -50,7 +51,7 @@ namespace pitr::pg {
 namespace {
 
 constexpr std::int64_t kSecond = 1000000, kOrphanMillis = 5000;
-constinit std::int64_t next_snapshot_try = 0, next_sweep = 0;
+constinit std::int64_t next_snapshot_try = 0, next_sweep = 0, next_dumps = 0;
 constinit CollectState* collect_state = nullptr;  // of the repository that LauncherStartup saw
 
 bool HasSlot(const std::string& id) { return FindOperation(id).has_value(); }
@@ -266,7 +267,10 @@ std::int64_t SecondsOf([[maybe_unused]] const char* variable, std::int64_t secon
 Status SweepRepository(Repository* repo) {
   const Timestamp now = SystemClock().Now();
   const std::int64_t age = SecondsOf("PITR_ABANDONED_SECONDS", 3600) * kSecond;
-  return CollectAbandonedPacks(repo, {now.micros - age}, now, collect_state);
+  PITR_RETURN_IF_ERROR(CollectAbandonedPacks(repo, {now.micros - age}, now, collect_state));
+  if (now.micros < next_dumps) return Status::Ok();
+  next_dumps = now.micros + SecondsOf("PITR_DUMPS_SECONDS", 600) * kSecond;
+  return KeepDumps(repo, {now.micros - age}, now);
 }
 
 bool ArchivingIsOurs() {
@@ -318,7 +322,7 @@ void ServeShipRequest() {
 Status LauncherStartup(Repository* repo, const Identity& identity) {
   PITR_RETURN_IF_ERROR(FinishExchange(repo, identity));
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
-  next_snapshot_try = next_sweep = 0;
+  next_snapshot_try = next_sweep = next_dumps = 0;
   ForgetReplayBound();
   ForgetSchedules();
   ForgetPins();

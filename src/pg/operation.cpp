@@ -72,9 +72,13 @@ bool EndsThisServer(std::string_view kind) {
   return kind == "restore" || kind == "undo" || kind == "finalize";
 }
 
-// Completion goes on beside the others, so does the recovery of a database as far as it can, and looks are in nobody's way.
+bool IsOfDumps(std::string_view kind) { return kind == kDump || kind == kRestoreDump; }
+
+// Completion goes on beside the others, so does the recovery of a database as far as it can, looks are in nobody's way, and dumps, which read a server of the past, in that
+// of dumps alone.
 bool AreInEachOthersWay(const char* running, const std::string& wanted) {
   if (running == std::string_view(kLook) || wanted == kLook) return false;
+  if (IsOfDumps(running) || IsOfDumps(wanted)) return IsOfDumps(running) && IsOfDumps(wanted);
   if (IsRecovery(running)) return IsRecovery(wanted) || EndsThisServer(wanted);
   if (IsRecovery(wanted)) return EndsThisServer(running);
   return (running == std::string_view(kCompletion)) == (wanted == kCompletion);

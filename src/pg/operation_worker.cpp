@@ -59,6 +59,8 @@ Result<Json> RunKind(const std::string& kind, const OperationContext& context) {
   if (kind == kRecover) return RunRecover(context);
   if (kind == kRecoverTidy) return RunRecoverTidy(context);
   if (kind == "undelete") return RunUndelete(context);
+  if (kind == kDump) return RunDump(context);
+  if (kind == kRestoreDump) return RunRestoreDump(context);
   if (kind == "restore_other") return RunRestoreOther(context);
   return Status(Code::kInternal, "unknown kind of operation \"" + kind + "\"");
 }

@@ -73,6 +73,12 @@ Result<Json> Dispatch(const Json& job, JobContext* context) {
   if (kind == "recover_tidy") {
     return RunRecoverTidyJob(job, context);
   }
+  if (kind == "dump") {
+    return RunDumpJob(job, context);
+  }
+  if (kind == "restore_dump") {
+    return RunRestoreDumpJob(job, context);
+  }
   return Status(Code::kInvalidArgument, "unknown kind of job \"" + kind + "\"");
 }
 

@@ -86,5 +86,7 @@ Result<Json> RunVerifyJob(const Json& job, JobContext* context);
 Result<Json> RunReplicateJob(const Json& job, JobContext* context);
 Result<Json> RunRecoverJob(const Json& job, JobContext* context);
 Result<Json> RunRecoverTidyJob(const Json& job, JobContext* context);
+Result<Json> RunDumpJob(const Json& job, JobContext* context);
+Result<Json> RunRestoreDumpJob(const Json& job, JobContext* context);
 
 }  // namespace pitr::tool
