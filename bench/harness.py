@@ -40,7 +40,12 @@ class Plan:
         self.branch_gb = [float(word) for word in (os.environ.get("BENCH_BRANCH_GB") or "1 8").split()]
         self.branch_mb = number("BENCH_BRANCH_MB", 64)
         self.drill_gb = number("BENCH_DRILL_GB", 4)
+        self.dump_gb = number("BENCH_DUMP_GB", 4)
         self.idle_branches = int(number("BENCH_IDLE_BRANCHES", 20))
+        self.look_gb = [float(word) for word in (os.environ.get("BENCH_LOOK_GB") or "1").split()]
+        self.look_mb = number("BENCH_LOOK_MB", 100)
+        self.look_rows = number("BENCH_LOOK_ROWS", 5_000_000)
+        self.look_table_mb = number("BENCH_LOOK_TABLE_MB", 1024)
 
 
 class Bench:

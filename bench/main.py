@@ -5,6 +5,7 @@ import traceback
 from branch import branch
 from drain import drain
 from drill import drill
+from dump import dump
 from encryption import encryption
 from harness import Bench, write_summary
 from idle import idle
@@ -13,6 +14,7 @@ from increments import increments
 from instant import instant
 from latency import latency
 from loading import loading
+from look import look
 from quiet import quiet
 from replay import replay
 from restore import restore
@@ -20,7 +22,7 @@ from s3 import s3
 from snapshot import snapshot
 from throughput import throughput
 
-FIGURES = ("drain", "encryption", "snapshot", "increment", "increments", "restore", "outage", "instant", "loading", "replay", "throughput", "latency", "s3", "branch", "idle", "quiet", "drill")
+FIGURES = ("drain", "encryption", "snapshot", "increment", "increments", "restore", "outage", "instant", "loading", "replay", "throughput", "latency", "s3", "branch", "idle", "look", "dump", "quiet", "drill")
 
 
 def main():
@@ -31,7 +33,7 @@ def main():
         print(f"bench: unknown figure: {' '.join(unknown)}; known are: {' '.join(FIGURES)}", file=sys.stderr)
         return 2
     single = (("drain", drain), ("encryption", encryption), ("snapshot", snapshot), ("increment", increment), ("increments", increments),
-              ("instant", instant), ("loading", loading), ("replay", replay), ("throughput", throughput), ("latency", latency), ("s3", s3), ("branch", branch), ("idle", idle), ("quiet", quiet), ("drill", drill))
+              ("instant", instant), ("loading", loading), ("replay", replay), ("throughput", throughput), ("latency", latency), ("s3", s3), ("branch", branch), ("idle", idle), ("look", look), ("dump", dump), ("quiet", quiet), ("drill", drill))
     work = [(name, run) for name, run in single if name in wanted]
     both = [name for name in ("restore", "outage") if name in wanted]
     if both:

@@ -215,6 +215,17 @@ COMMENT ON FUNCTION pitr_recover_table(text, text, text, text, text, boolean) IS
     'Brings a table of source[@point] back, dropped or not, in the transaction of the caller and as current_user: beside, as <name>_recovered or into_table, with indexes, constraints, defaults, owned sequences, privileges, comments; mode missing inserts rows whose primary key is gone; replace puts the rows of then in the place of all, triggers silent. 42P01 no such table then, 42501 what current_user may not, 42704 a type that is gone, 42P10 no key, 23503 foreign keys that would not hold';
 REVOKE ALL ON FUNCTION pitr_recover_table(text, text, text, text, text, boolean) FROM PUBLIC;
 
+CREATE FUNCTION pitr_recover_database(name text,
+    at text,
+    into_database text DEFAULT NULL,
+    wait boolean DEFAULT true)
+RETURNS TABLE (operation_id text, state text, database text, commit_time timestamptz)
+AS 'MODULE_PATHNAME', 'pitr_recover_database'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_recover_database(text, text, text, boolean) IS
+    'Makes a database of source[@point] anew, dropped or not, as <name>_recovered or into_database, while everything goes on: all that pg_dump knows of, its settings, privileges, comment and owner. What roles owned that are gone is the caller''s. It is there when it is whole; the operation is no part of the calling transaction. 3D000 no such database then, 42710 name taken, 53100 no room';
+REVOKE ALL ON FUNCTION pitr_recover_database(text, text, text, boolean) FROM PUBLIC;
+
 CREATE FUNCTION pitr_attach_schema(point text,
     schema text DEFAULT 'past',
     remote_schema text DEFAULT 'public',

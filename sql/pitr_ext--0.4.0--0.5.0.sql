@@ -83,3 +83,58 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pitr_delete_schedule(text) IS
     'Deletes a schedule, of whatever kind and branch. What it has made stays. 42704 for an unknown id.';
 REVOKE ALL ON FUNCTION pitr_delete_schedule(text) FROM PUBLIC;
+
+-- Logical dumps
+
+CREATE FUNCTION pitr_create_dump(database text DEFAULT NULL,
+    at text DEFAULT NULL,
+    format text DEFAULT 'custom',
+    schema_only boolean DEFAULT false,
+    no_owner boolean DEFAULT false,
+    no_privileges boolean DEFAULT false,
+    globals boolean DEFAULT true,
+    jobs integer DEFAULT 1,
+    repository text DEFAULT NULL,
+    wait boolean DEFAULT true)
+RETURNS TABLE (id text, database text, format text, state text, point_lsn pg_lsn, point_time timestamptz, started_at timestamptz,
+    duration interval, stored_bytes bigint, row_count bigint, objects bigint, expires_at timestamptz, repository text, detail text)
+AS 'MODULE_PATHNAME', 'pitr_create_dump'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_create_dump(text, text, text, boolean, boolean, boolean, boolean, integer, text, boolean) IS
+    'Dumps a database (NULL: all) into the repository with pg_dump, from a server at source[@point] (NULL: now), so that this one holds no snapshot for it. A dump is listed only when it was read back and has every row of that point. format custom, or directory (with jobs, needs room in the branch directory). globals: roles and tablespaces as well. repository: another one, for superusers and pg_write_server_files. 42704 no such database, 53100 no room, errors of pitr_open_at';
+REVOKE ALL ON FUNCTION pitr_create_dump(text, text, text, boolean, boolean, boolean, boolean, integer, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION pitr_delete_dump(dump text)
+RETURNS TABLE (freed_bytes bigint)
+AS 'MODULE_PATHNAME', 'pitr_delete_dump'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_delete_dump(text) IS
+    'Removes a dump, or the row of one that failed. Says so when it was the newest verified one of a database, which retention never removes. 55006 while it is made or a dump is restored';
+REVOKE ALL ON FUNCTION pitr_delete_dump(text) FROM PUBLIC;
+
+CREATE FUNCTION pitr_restore_dump(dump text,
+    into_database text,
+    jobs integer DEFAULT 1,
+    no_owner boolean DEFAULT false,
+    wait boolean DEFAULT true)
+RETURNS TABLE (operation_id text, state text, database text)
+AS 'MODULE_PATHNAME', 'pitr_restore_dump'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_restore_dump(text, text, integer, boolean, boolean) IS
+    'Restores a dump (its id, or id/database for one of several) into a new database with pg_restore, which ends at the first error; compares row counts. The database is there when all of it is, or not at all. no_owner: everything belongs to the superuser and nothing is granted. 42710 the database exists, 58030 with the words of pg_restore';
+REVOKE ALL ON FUNCTION pitr_restore_dump(text, text, integer, boolean, boolean) FROM PUBLIC;
+
+CREATE FUNCTION pitr_internal_dumps()
+RETURNS TABLE (id text, database text, format text, state text, point_lsn pg_lsn, point_time timestamptz, started_at timestamptz,
+    duration interval, stored_bytes bigint, row_count bigint, objects bigint, expires_at timestamptz, repository text, detail text)
+AS 'MODULE_PATHNAME', 'pitr_internal_dumps'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_internal_dumps() IS
+    'Rows of the view pitr_dumps.';
+REVOKE ALL ON FUNCTION pitr_internal_dumps() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pitr_internal_dumps() TO pg_monitor;
+
+CREATE VIEW pitr_dumps AS SELECT * FROM pitr_internal_dumps();
+COMMENT ON VIEW pitr_dumps IS 'Logical dumps in the repository, those that run, and for a week those that failed. Sizes in bytes.';
+REVOKE ALL ON pitr_dumps FROM PUBLIC;
+GRANT SELECT ON pitr_dumps TO pg_monitor;

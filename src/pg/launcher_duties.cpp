@@ -26,6 +26,7 @@
 #include "pg/completion.h"
 #include "pg/compute.h"
 #include "pg/demand.h"
+#include "pg/dump_keeper.h"
 #include "pg/finish_exchange.h"
 #include "pg/guc.h"
 #include "pg/interrupts.h"
@@ -33,6 +34,7 @@
 #include "pg/look_keeper.h"
 #include "pg/operation.h"
 #include "pg/pin_keeper.h"
+#include "pg/recover_keeper.h"
 #include "pg/replay_bound.h"
 #include "pg/schedule_keeper.h"
 #include "pg/server_facts.h"
@@ -51,7 +53,7 @@ namespace pitr::pg {
 namespace {
 
 constexpr std::int64_t kSecond = 1000000, kOrphanMillis = 5000;
-constinit std::int64_t next_snapshot_try = 0, next_sweep = 0;
+constinit std::int64_t next_snapshot_try = 0, next_sweep = 0, next_dumps = 0;
 constinit bool is_disk_filling = false;
 constinit CollectState* collect_state = nullptr;  // of the repository that LauncherStartup saw
 
@@ -268,7 +270,10 @@ std::int64_t SecondsOf([[maybe_unused]] const char* variable, std::int64_t secon
 Status SweepRepository(Repository* repo) {
   const Timestamp now = SystemClock().Now();
   const std::int64_t age = SecondsOf("PITR_ABANDONED_SECONDS", 3600) * kSecond;
-  return CollectAbandonedPacks(repo, {now.micros - age}, now, collect_state);
+  PITR_RETURN_IF_ERROR(CollectAbandonedPacks(repo, {now.micros - age}, now, collect_state));
+  if (now.micros < next_dumps) return Status::Ok();
+  next_dumps = now.micros + SecondsOf("PITR_DUMPS_SECONDS", 600) * kSecond;
+  return KeepDumps(repo, {now.micros - age}, now);
 }
 
 bool ArchivingIsOurs() {
@@ -329,7 +334,7 @@ void WatchDisks() {
 Status LauncherStartup(Repository* repo, const Identity& identity) {
   PITR_RETURN_IF_ERROR(FinishExchange(repo, identity));
   PITR_ASSIGN_OR_RETURN(const BranchSet branches, ReadBranches(repo));
-  next_snapshot_try = next_sweep = 0;
+  next_snapshot_try = next_sweep = next_dumps = 0;
   ForgetReplayBound();
   LookForGapsAnew();
   ForgetSchedules();
@@ -370,6 +375,7 @@ Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* siz
     next_sweep = now + SecondsOf("PITR_SWEEP_SECONDS", 30) * kSecond;
     PITR_RETURN_IF_ERROR(CloseDangling(repo, branches, identity));
     PITR_RETURN_IF_ERROR(SweepDirectories(repo, branches, identity));
+    PITR_RETURN_IF_ERROR(TidyRecovered(branches, identity));
     PITR_RETURN_IF_ERROR(DropGivenUp(repo, branches, identity.branch_id, SystemClock().Now()));
     PITR_RETURN_IF_ERROR(KeepPins(repo, branches, identity));
     if (!IsCompute()) {

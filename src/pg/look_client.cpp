@@ -236,12 +236,15 @@ Status LookClient::StartCopy(const std::string& command) {
 }
 
 Result<std::string_view> LookClient::NextOfCopy() {
+  bool has_looked = false;
   for (;;) {
     DropCopied();
     const int size = PQgetCopyData(connection_, &copied_, 1);
     if (size > 0) return std::string_view(copied_, static_cast<std::size_t>(size));
     if (size == 0) {
-      PITR_RETURN_IF_ERROR(Wait(false));
+      // Mostly there is more already, and waiting costs more than looking.
+      if (has_looked) PITR_RETURN_IF_ERROR(Wait(false));
+      has_looked = true;
       if (PQconsumeInput(connection_) != 1) return Lost();
     } else {
       PITR_RETURN_IF_ERROR(LastResult().status());

@@ -2,6 +2,7 @@
 
 #include <libpq-fe.h>
 
+#include "core/work/copy_line.h"
 #include "pg/boundary.h"
 
 extern "C" {
@@ -9,6 +10,7 @@ extern "C" {
 #include "access/tupdesc.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -134,6 +136,7 @@ void LookRows::PutValues(const std::vector<const char*>& values) {
     tuplestore_putvalues(info_->setResult, info_->setDesc, datums_.data(),
                          reinterpret_cast<bool*>(nulls_.data()));
     MemoryContextReset(row_context_);
+    CHECK_FOR_INTERRUPTS();
   });
 }
 
@@ -149,5 +152,14 @@ void LookRows::Put(const pg_result* rows) {
 }
 
 void LookRows::PutText(const std::string& text) { PutValues({text.c_str()}); }
+
+Status LookRows::PutLine(std::string_view line) {
+  line_ = line;
+  SplitCopyLine(&line_, &values_);
+  if (values_.size() != datums_.size())
+    return Status(Code::kInternal, "a row of the past has other columns than were announced");
+  PutValues(values_);
+  return Status::Ok();
+}
 
 }  // namespace pitr::pg

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pg/look_client.h"
@@ -23,6 +24,8 @@ class LookRows {
   void Put(const pg_result* rows);
   // One of one column.
   void PutText(const std::string& text);
+  // One as COPY writes it.
+  Status PutLine(std::string_view line);
 
  private:
   void PutValues(const std::vector<const char*>& values);
@@ -32,6 +35,8 @@ class LookRows {
   MemoryContext row_context_;
   std::vector<Datum> datums_;
   std::vector<char> nulls_;
+  std::string line_;
+  std::vector<const char*> values_;
 };
 
 }  // namespace pitr::pg

@@ -29,6 +29,7 @@ namespace {
 
 constexpr std::int64_t kShipMillis = 10000, kEndMillis = 10000, kTableMillis = 60000;
 constexpr long kPollMs = 5;
+constexpr std::int64_t kLookForCancelMicros = 100'000;
 // The launcher takes one that it looks at for a moment only.
 constexpr int kUseTries = 100;
 // A look may go between the moment that it is found and the one that it is used.
@@ -54,7 +55,9 @@ Result<File> LockTable(const std::string& place) {
 struct Wanted {
   PlanRequest request;
   RestorePlan plan;
-  std::string lasting;  // of NameThatLasts, may be empty
+  std::string point;                 // in words
+  std::string lasting;               // of NameThatLasts, may be empty
+  const LookAsker* asker = nullptr;  // nobody: this session
 };
 
 // What was committed there until now can be looked at.
@@ -90,7 +93,17 @@ Status ReadWanted(const Session& session, const std::string& point, Wanted* want
   wanted->request.for_new_branch =
       !session.branches.MaskedOrigin(session.identity.branch_id).has_value();
   PITR_RETURN_IF_ERROR(ReadPoint(point, session, &wanted->request));
+  wanted->point = point;
   wanted->lasting = NameThatLasts(session, point, wanted->request);
+  return Status::Ok();
+}
+
+Status TakeWanted(const Session& session, const LookAsker& asker, Wanted* wanted) {
+  wanted->request = asker.request;
+  wanted->request.now = SystemClock().Now();
+  wanted->point = asker.point;
+  wanted->lasting = NameThatLasts(session, asker.point, wanted->request);
+  wanted->asker = &asker;
   return Status::Ok();
 }
 
@@ -173,8 +186,7 @@ Result<Look> TakeOver(const HeldLook& earlier) {
   return look;
 }
 
-Result<Look> Describe(Look look, const std::string& place, const std::string& point,
-                      const Wanted& wanted) {
+Result<Look> Describe(Look look, const std::string& place, const Wanted& wanted) {
   if (look.folder.empty()) {
     PITR_ASSIGN_OR_RETURN(const std::string name, NewLookName());
     look.folder = JoinPath(place, name);
@@ -183,7 +195,7 @@ Result<Look> Describe(Look look, const std::string& place, const std::string& po
   look.line = wanted.plan.owner;
   look.timeline = wanted.plan.timeline;
   look.record_end = wanted.plan.record_end;
-  look.point = point;
+  look.point = wanted.point;
   if (!wanted.lasting.empty()) look.asked = {wanted.lasting};
   return look;
 }
@@ -201,13 +213,30 @@ Status Begin(const Session& session, const Look& look, const Wanted& wanted) {
   operation.branch_id = session.identity.branch_id;
   operation.request = RequestToJson(request);
   operation.request["folder"] = look.folder;
-  operation.role_name = CurrentRole();
+  operation.role_name = wanted.asker == nullptr ? CurrentRole() : wanted.asker->role_name;
   return StartOperation(operation).status();
 }
 
+// A worker hears of a cancel by its own operation.
+Result<OperationSlot> Await(const std::string& operation, bool is_ours, const LookAsker* asker) {
+  if (asker == nullptr) return WaitForOperation(operation, is_ours, false);
+  for (;;) {
+    PITR_ASSIGN_OR_RETURN(OperationSlot slot,
+                          WaitForOperation(operation, false, false, kLookForCancelMicros));
+    if (slot.finished_at != 0) return slot;
+    if (!asker->is_cancelled()) continue;
+    if (is_ours) {
+      PITR_RETURN_IF_ERROR(RequestCancel(operation).status());
+      ReleaseOperation(operation);
+    }
+    return Status(Code::kCancelled, "the operation was cancelled");
+  }
+}
+
 // One that others build is waited for; a cancel of this session ends only what it began itself.
-Result<HeldLook> AwaitBuilt(const std::string& operation, const std::string& folder, bool is_ours) {
-  PITR_ASSIGN_OR_RETURN(const OperationSlot slot, WaitForOperation(operation, is_ours, false));
+Result<HeldLook> AwaitBuilt(const std::string& operation, const std::string& folder, bool is_ours,
+                            const LookAsker* asker) {
+  PITR_ASSIGN_OR_RETURN(const OperationSlot slot, Await(operation, is_ours, asker));
   if (is_ours) {
     ReleaseOperation(operation);
     if (slot.state != OperationState::kDone) return StatusOfSlot(slot);
@@ -246,10 +275,7 @@ Status NoteName(const Wanted& wanted, Look look) {
 }
 
 // `use` is not open when it has to be tried again.
-Result<HeldLook> FindOrBuild(const Session& session, const std::string& place,
-                             const std::string& point) {
-  Wanted read;
-  PITR_RETURN_IF_ERROR(ReadWanted(session, point, &read));
+Result<HeldLook> FindOrBuild(const Session& session, const std::string& place, Wanted read) {
   PITR_ASSIGN_OR_RETURN(HeldLook known, FindByName(place, read.lasting));
   if (known.use.is_open()) return known;
   PITR_ASSIGN_OR_RETURN(const Wanted wanted, Resolve(session, std::move(read)));
@@ -264,7 +290,7 @@ Result<HeldLook> FindOrBuild(const Session& session, const std::string& place,
       }
     } else if (IsBeingBuilt(look)) {
       table = File();
-      Result<HeldLook> held = AwaitBuilt(look.operation, look.folder, false);
+      Result<HeldLook> held = AwaitBuilt(look.operation, look.folder, false, wanted.asker);
       return held.status().code() == Code::kNotFound ? HeldLook() : std::move(held);
     }
   }
@@ -276,7 +302,7 @@ Result<HeldLook> FindOrBuild(const Session& session, const std::string& place,
     PITR_RETURN_IF_ERROR(MakeRoom(place));
   }
   PITR_RETURN_IF_ERROR(CheckBranchRoom(place));
-  PITR_ASSIGN_OR_RETURN(const Look look, Describe(std::move(base), place, point, wanted));
+  PITR_ASSIGN_OR_RETURN(const Look look, Describe(std::move(base), place, wanted));
   const Status begun = Begin(session, look, wanted);
   if (!begun.ok()) {
     if (PathExists(look.folder)) PITR_RETURN_IF_ERROR(GiveUpLook(look.folder).status());
@@ -284,7 +310,7 @@ Result<HeldLook> FindOrBuild(const Session& session, const std::string& place,
   }
   earlier.use = File();
   table = File();
-  return AwaitBuilt(look.operation, look.folder, true);
+  return AwaitBuilt(look.operation, look.folder, true, wanted.asker);
 }
 
 Status CheckOn() {
@@ -311,18 +337,33 @@ Status EndLook(const Look& look, const File& taken) {
   return GiveUpLook(look.folder).status();
 }
 
-Result<HeldLook> HoldLook(const std::string& point) {
+template <typename Read>
+static Result<HeldLook> Hold(const std::string& point, Read read) {
   PITR_RETURN_IF_ERROR(CheckOn());
   PITR_RETURN_IF_ERROR(WaitForFinishedExchange());
   PITR_ASSIGN_OR_RETURN(const std::string place, BranchDirectory());
   PITR_RETURN_IF_ERROR(ClaimBranchDirectory(place));
   for (int round = 0; round < kRounds; round++) {
     PITR_ASSIGN_OR_RETURN(const Session session, OpenSession());
-    PITR_ASSIGN_OR_RETURN(HeldLook held, FindOrBuild(session, place, point));
+    Wanted wanted;
+    PITR_RETURN_IF_ERROR(read(session, &wanted));
+    PITR_ASSIGN_OR_RETURN(HeldLook held, FindOrBuild(session, place, std::move(wanted)));
     if (held.use.is_open()) return held;
     CheckInterrupts();
   }
   return Status(Code::kUnavailable, "servers at \"" + point + "\" end as soon as they are made");
+}
+
+Result<HeldLook> HoldLook(const std::string& point) {
+  return Hold(point, [&](const Session& session, Wanted* wanted) {
+    return ReadWanted(session, point, wanted);
+  });
+}
+
+Result<HeldLook> HoldLookFor(const LookAsker& asker) {
+  return Hold(asker.point, [&](const Session& session, Wanted* wanted) {
+    return TakeWanted(session, asker, wanted);
+  });
 }
 
 Result<bool> CloseLook(const std::string& point) {

@@ -2,10 +2,12 @@
 // uses it, is seen in files and locks, so that no death of a session, worker or launcher leaves a count wrong.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "core/base/file.h"
 #include "core/base/result.h"
+#include "core/plan/restore_plan.h"
 #include "core/work/look.h"
 #include "pg/session.h"
 
@@ -20,6 +22,15 @@ struct HeldLook {
 // The look at a point: the one that is there, or one that is built now, for which an idle one goes if there are too many. A cancel ends the build.
 // Errors of points as for restores; kLimit when pitr.time_travel_max are in use. THROWS ErrorInFlight.
 Result<HeldLook> HoldLook(const std::string& point);
+
+// Who asks from the worker of an operation: a point that was read where it was asked for, and as whom.
+struct LookAsker {
+  PlanRequest request;
+  std::string point, role_name;
+  std::function<bool()> is_cancelled;
+};
+// The same for it, but kCancelled. THROWS ErrorInFlight.
+Result<HeldLook> HoldLookFor(const LookAsker& asker);
 // Gives up the look at a point, whoever reads from it. False: there is none. THROWS ErrorInFlight.
 Result<bool> CloseLook(const std::string& point);
 

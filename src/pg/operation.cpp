@@ -10,6 +10,7 @@
 #include "pg/guc.h"
 #include "pg/interrupts.h"
 #include "pg/operation_slots.h"
+#include "pg/recover_keeper.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
 #include "pg/tail.h"
@@ -66,9 +67,20 @@ struct SlotOutcome {
   std::string busy_id, busy_kind;
 };
 
-// Completion goes on beside the others, and looks are in nobody's way.
+// Its sessions end when it succeeds, those of programs that copy a database among them.
+bool EndsThisServer(std::string_view kind) {
+  return kind == "restore" || kind == "undo" || kind == "finalize";
+}
+
+bool IsOfDumps(std::string_view kind) { return kind == kDump || kind == kRestoreDump; }
+
+// Completion goes on beside the others, so does the recovery of a database as far as it can, looks are in nobody's way, and dumps, which read a server of the past, in that
+// of dumps alone.
 bool AreInEachOthersWay(const char* running, const std::string& wanted) {
   if (running == std::string_view(kLook) || wanted == kLook) return false;
+  if (IsOfDumps(running) || IsOfDumps(wanted)) return IsOfDumps(running) && IsOfDumps(wanted);
+  if (IsRecovery(running)) return IsRecovery(wanted) || EndsThisServer(wanted);
+  if (IsRecovery(wanted)) return EndsThisServer(running);
   return (running == std::string_view(kCompletion)) == (wanted == kCompletion);
 }
 

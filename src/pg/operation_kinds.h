@@ -22,6 +22,10 @@ Result<Json> RunSnapshot(const OperationContext& context);
 Result<Json> RunVerify(const OperationContext& context);
 // A server at a point of the past, for readers (look_table.h).
 Result<Json> RunLook(const OperationContext& context);
+// pitr_create_dump; the answer has "dump".
+Result<Json> RunDump(const OperationContext& context);
+// pitr_restore_dump; the answer has "database" and "rows".
+Result<Json> RunRestoreDump(const OperationContext& context);
 // pitr_create_branch; "branch_id" of the one that there is then.
 Result<Json> RunCreateBranch(const OperationContext& context);
 // pitr_run_drill; its row is in the repository then, and it fails when what was restored is not as it should be.

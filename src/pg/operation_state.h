@@ -8,6 +8,8 @@ namespace pitr::pg {
 
 inline constexpr int kOperationSlots = 8;
 inline constexpr char kLook[] = "look";  // a kind that runs beside all others
+// Kinds that run beside all others but each other.
+inline constexpr char kDump[] = "dump", kRestoreDump[] = "restore_dump";
 
 enum class OperationState : std::uint32_t {
   kFree = 0,

@@ -13,6 +13,7 @@
 #include "pg/log.h"
 #include "pg/operation.h"
 #include "pg/operation_kinds.h"
+#include "pg/recover_keeper.h"
 #include "pg/shmem.h"
 #include "pg/version.h"
 #include "pg/postgres_headers.h"
@@ -56,7 +57,11 @@ Result<Json> RunKind(const std::string& kind, const OperationContext& context) {
   if (kind == "branch") return RunCreateBranch(context);
   if (kind == kLook) return RunLook(context);
   if (kind == "drill") return RunDrill(context);
+  if (kind == kRecover) return RunRecover(context);
+  if (kind == kRecoverTidy) return RunRecoverTidy(context);
   if (kind == "undelete") return RunUndelete(context);
+  if (kind == kDump) return RunDump(context);
+  if (kind == kRestoreDump) return RunRestoreDump(context);
   if (kind == "restore_other") return RunRestoreOther(context);
   return Status(Code::kInternal, "unknown kind of operation \"" + kind + "\"");
 }
@@ -137,6 +142,16 @@ static void TakeMemberNote(const Json& note) {
   }
 }
 
+// A child that has databases to drop must be waited for with an ear for the server: whoever drops one waits for every process to answer.
+static Result<bool> EndsAtCancel(Child* child, const OperationSlot& slot, bool* told) {
+  if (!slot.cancel || !IsRecovery(slot.kind)) return slot.cancel;
+  Json line;
+  line["cancel"] = true;
+  if (!*told) PITR_RETURN_IF_ERROR(child->Send(line));
+  *told = true;
+  return false;
+}
+
 // What settings say now, for a child that heeds it while it works; the first time when there is a limit at all.
 static Status SendLimits(Child* child, int* told_rate) {
   Call([] { PITR_MAIN_LOOP_INTERRUPTS(); });
@@ -153,11 +168,15 @@ Result<Json> RunChild(const OperationContext& context, const Json& job,
   PITR_RETURN_IF_ERROR(child.Start(job));
   RunningOperation* operation = context.operation;
   int told_rate = 0;
+  bool told_cancel = false;
   for (;;) {
     Status told;
     Result<Json> next = child.Next([&] {
       told = SendLimits(&child, &told_rate);
-      return !told.ok() || operation->CancelRequested();
+      if (!told.ok() || !operation->CancelRequested()) return !told.ok();
+      const Result<bool> ends = EndsAtCancel(&child, operation->Copy(), &told_cancel);
+      if (!ends.ok()) told = ends.status();
+      return !ends.ok() || *ends;
     });
     PITR_RETURN_IF_ERROR(told);
     if (!next.ok()) return next;

@@ -10,6 +10,8 @@ int WalGetMain(const std::vector<std::string>& arguments);
 int RestoreMain(const std::vector<std::string>& arguments);
 int InfoMain(const std::vector<std::string>& arguments);
 int VerifyMain(const std::vector<std::string>& arguments);
+int DumpListMain(const std::vector<std::string>& arguments);
+int DumpGetMain(const std::vector<std::string>& arguments);
 int JobMain(const std::vector<std::string>& arguments);
 int ComputeMain(const std::vector<std::string>& arguments);
 int GuardMain(const std::vector<std::string>& arguments);

@@ -5,6 +5,7 @@
 
 #include "core/base/json.h"
 #include "core/plan/restore_plan.h"
+#include "core/repo/dumps.h"
 #include "core/repo/manifest.h"
 #include "tool/command_line.h"
 #include "tool/commands.h"
@@ -24,6 +25,7 @@ struct Contents {
   std::vector<ManifestHead> snapshots;
   std::vector<std::string> damaged;
   std::vector<WindowRow> windows;
+  std::vector<DumpManifest> dumps;
 };
 
 Result<Contents> ReadContents(const RepositoryAccess& access) {
@@ -33,6 +35,7 @@ Result<Contents> ReadContents(const RepositoryAccess& access) {
   contents.key_id = repo->key_id();
   PITR_ASSIGN_OR_RETURN(contents.branches, ReadBranches(repo.get()));
   PITR_ASSIGN_OR_RETURN(contents.snapshots, ListSnapshots(repo.get(), &contents.damaged));
+  PITR_ASSIGN_OR_RETURN(contents.dumps, ListDumps(repo.get(), nullptr));
   for (const Branch& branch : contents.branches.branches) {
     if (branch.deleted_at) {
       continue;
@@ -114,6 +117,10 @@ void PrintJson(const Contents& contents) {
   for (const WindowRow& row : contents.windows) {
     json["windows"].push_back(WindowJson(row));
   }
+  json["dumps"] = Json::array();
+  for (const DumpManifest& dump : contents.dumps) {
+    json["dumps"].push_back(EncodeDump(dump, false));
+  }
   std::printf("%s\n", DumpJson(json, 2).c_str());
 }
 
@@ -163,6 +170,13 @@ void PrintText(const Contents& contents) {
                 row.timeline, ShortTime(row.earliest_time).c_str(),
                 ShortTime(row.latest_time).c_str(), row.earliest_lsn.ToString().c_str(),
                 row.latest_lsn.ToString().c_str());
+  }
+  if (contents.dumps.empty()) return;
+  std::printf("\ndumps\n");
+  for (const DumpManifest& dump : contents.dumps) {
+    std::printf("  %s  %s, %zu databases of %s at %s, stored as %s\n", dump.id.c_str(),
+                dump.state.c_str(), dump.databases.size(), dump.branch_name.c_str(),
+                dump.point_lsn.ToString().c_str(), Size(dump.stored_bytes).c_str());
   }
 }
 

@@ -70,6 +70,18 @@ Result<Json> Dispatch(const Json& job, JobContext* context) {
   if (kind == "replicate") {
     return RunReplicateJob(job, context);
   }
+  if (kind == "recover") {
+    return RunRecoverJob(job, context);
+  }
+  if (kind == "recover_tidy") {
+    return RunRecoverTidyJob(job, context);
+  }
+  if (kind == "dump") {
+    return RunDumpJob(job, context);
+  }
+  if (kind == "restore_dump") {
+    return RunRestoreDumpJob(job, context);
+  }
   return Status(Code::kInvalidArgument, "unknown kind of job \"" + kind + "\"");
 }
 
@@ -190,6 +202,10 @@ bool JobInput::TakeLimits(const std::string& line) const {
 
 void JobInput::Take(std::string line) {
   if (TakeLimits(line)) {
+    return;
+  }
+  if (line.starts_with("{\"cancel\"")) {
+    RequestCancel();
     return;
   }
   const std::lock_guard lock(mutex_);

@@ -85,5 +85,9 @@ Result<Json> RunPrepareJob(const Json& job, JobContext* context);
 Result<Json> RunStartJob(const Json& job, JobContext* context);
 Result<Json> RunVerifyJob(const Json& job, JobContext* context);
 Result<Json> RunReplicateJob(const Json& job, JobContext* context);
+Result<Json> RunRecoverJob(const Json& job, JobContext* context);
+Result<Json> RunRecoverTidyJob(const Json& job, JobContext* context);
+Result<Json> RunDumpJob(const Json& job, JobContext* context);
+Result<Json> RunRestoreDumpJob(const Json& job, JobContext* context);
 
 }  // namespace pitr::tool

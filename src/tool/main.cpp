@@ -29,10 +29,16 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
-    {"wal-get", WalGetMain},  {"restore", RestoreMain},
-    {"info", InfoMain},       {"verify", VerifyMain},
-    {"job", JobMain},         {"guard", GuardMain},
-    {"compute", ComputeMain}, {"fault-points", FaultPointsMain},
+    {"wal-get", WalGetMain},
+    {"restore", RestoreMain},
+    {"info", InfoMain},
+    {"verify", VerifyMain},
+    {"job", JobMain},
+    {"guard", GuardMain},
+    {"compute", ComputeMain},
+    {"fault-points", FaultPointsMain},
+    {"dump-list", DumpListMain},
+    {"dump-get", DumpGetMain},
 };
 
 constexpr char kUsage[] =
@@ -50,15 +56,21 @@ constexpr char kUsage[] =
     "      branches, snapshots and what can be restored; --check: one line, exit 0 1 2 3\n"
     "  pitr verify [--repository ADDRESS] [--snapshot ID] [--bytes N] [--jobs N]\n"
     "      reads the repository back and checks it; exit 1 when something is damaged\n"
+    "  pitr dump-list [--repository ADDRESS] [--json]\n"
+    "      logical dumps in the repository\n"
+    "  pitr dump-get ID[/DATABASE] [--globals] [--output FILE] [--repository ADDRESS]\n"
+    "      a dump as pg_restore reads it, to FILE (a directory, for one that is a directory) or "
+    "standard "
+    "output;\n"
+    "      --globals: roles and tablespaces, as psql reads them\n"
     "  pitr wal-get NAME PATH\n"
     "      for restore_command: exit 0 delivered, 1 not in the repository, 200 anything else\n"
     "\n"
     "ADDRESS is a folder or s3://bucket/prefix, or a comma list of replicas: the nearest that has "
     "an "
     "object is\n"
-    "read. PITR_REPOSITORY stands in for --repository. For an encrypted repository restore, info "
-    "and "
-    "verify take\n"
+    "read. PITR_REPOSITORY stands in for --repository. For an encrypted repository these commands "
+    "take\n"
     "--encryption-key-file FILE, or the environment PITR_ENCRYPTION_KEY_FILE or "
     "PITR_ENCRYPTION_KEY_COMMAND.\n"
     "Exit 2: wrong usage, 200: failed.\n"

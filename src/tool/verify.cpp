@@ -10,6 +10,7 @@
 
 #include "core/codec/envelope.h"
 #include "core/plan/line_history.h"
+#include "core/repo/dumps.h"
 #include "core/repo/layout.h"
 #include "core/repo/manifest.h"
 #include "core/repo/wal_archive.h"
@@ -50,6 +51,8 @@ class Verifier {
   void LeaveOutKnown(Manifest* manifest) const;
   void Remember(const Manifest& manifest);
   Status VerifySnapshots();
+  Status VerifyOneDump(const DumpId& id);
+  Status VerifyDumps();
   Status VerifyWal(const BranchSet& branches);
   Result<std::vector<WalObject>> ListWal(const BranchSet& branches);
   Status VerifyWalObject(const WalObject& object);
@@ -150,6 +153,41 @@ Status Verifier::VerifySnapshots() {
   }
   for (const std::string& id : damaged) {
     PITR_RETURN_IF_ERROR(Report("manifest", id, Status(Code::kCorrupt, "cannot be read")));
+  }
+  return Status::Ok();
+}
+
+Status Verifier::VerifyOneDump(const DumpId& id) {
+  const Result<DumpManifest> dump = ReadDump(repo_, id);
+  // Deleted just now.
+  if (dump.status().code() == Code::kNotFound) return Status::Ok();
+  PITR_RETURN_IF_ERROR(
+      Report("manifest", layout::DumpManifestObject(id), dump.ok() ? Status() : dump.status()));
+  if (!dump.ok() || !TakeBudget(dump->stored_bytes)) return Status::Ok();
+  std::vector<const DumpFile*> files;
+  if (dump->globals) files.push_back(&*dump->globals);
+  for (const DumpDatabase& database : dump->databases) {
+    for (const DumpFile& file : database.files) {
+      files.push_back(&file);
+    }
+  }
+  Status status;
+  for (std::size_t i = 0; i < files.size() && status.ok(); i++) {
+    status = StreamDumpFile(repo_, id, *files[i], [&](ByteView) {
+      return cancel_.IsCancelled() ? Status(Code::kCancelled, "cancelled") : Status::Ok();
+    });
+  }
+  return Report("dump", id, status);
+}
+
+Status Verifier::VerifyDumps() {
+  std::vector<DumpId> damaged;
+  PITR_ASSIGN_OR_RETURN(const std::vector<DumpManifest> dumps, ListDumps(repo_, &damaged));
+  for (const DumpManifest& dump : dumps) {
+    PITR_RETURN_IF_ERROR(VerifyOneDump(dump.id));
+  }
+  for (const DumpId& id : damaged) {
+    PITR_RETURN_IF_ERROR(VerifyOneDump(id));
   }
   return Status::Ok();
 }
@@ -286,6 +324,7 @@ Status Verifier::Run() {
   if (!branches.ok()) {
     return Status::Ok();
   }
+  PITR_RETURN_IF_ERROR(VerifyDumps());
   PITR_RETURN_IF_ERROR(VerifyWal(*branches));
   return VerifyContinuity(*branches);
 }

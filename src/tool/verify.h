@@ -15,7 +15,7 @@
 namespace pitr::tool {
 
 struct Finding {
-  std::string kind;  // repository, catalogue, manifest, frame, segment, part, history, wal
+  std::string kind;  // repository, catalogue, manifest, frame, dump, segment, part, history, wal
   std::string object;
   bool ok = true;
   std::string detail;

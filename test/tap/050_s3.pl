@@ -6,6 +6,7 @@ use Cwd qw(abs_path);
 use FindBin;
 use IPC::Run;
 use lib $FindBin::RealBin;
+use LookTest;
 use PitrTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -30,8 +31,10 @@ pass('archiving, and the first snapshot');
 $node->safe_psql('postgres', 'CREATE TABLE stones AS SELECT g AS id, md5(g::text) AS name FROM generate_series(1, 5000) g');
 my $lsn = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
 my $then = contents($node);
+my $stones = rows_of($node, 'stones');
 $node->safe_psql('postgres', 'DELETE FROM stones WHERE id > 100');
 my $later = contents($node);
+past_reads_as($node, "main\@$lsn", 'stones', $stones);
 
 is($node->safe_psql('postgres', 'SELECT item, detail FROM pitr_check() WHERE NOT ok'), '', 'pitr_check finds nothing');
 # What processes are called while they archive, copy, restore and recover: read all the time, shown below.

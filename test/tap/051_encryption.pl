@@ -8,6 +8,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 use ArchiveTest;
 use JSON::PP;
+use LookTest;
 use PitrTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -67,9 +68,11 @@ $node->safe_psql('postgres', "CREATE TABLE stones AS SELECT g AS id, '$marker' A
 my $segment = current_segment($node);
 my $lsn = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
 my $then = contents($node);
+my $stones = rows_of($node, 'stones');
 $node->safe_psql('postgres', "DELETE FROM stones WHERE id > 100; SELECT pg_switch_wal(); SELECT * FROM pitr_create_snapshot('$marker')");
 ok(wait_archived($node), 'archived');
 my $later = contents($node);
+past_reads_as($node, "main\@$lsn", 'stones', $stones);
 
 sub files_with
 {

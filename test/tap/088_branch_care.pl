@@ -210,6 +210,7 @@ my %calls = (    # on a branch: what succeeds, what does not
 	pitr_delete_branch => [ q{('audited 3')}, q{(NULL)} ],
 	pitr_undelete_branch => [ q{('audited 3')}, q{('nobody')} ],
 	pitr_recover_table => [ "('kept', '^self\@$point')", q{('kept', 'main', mode => 'over')} ],
+	pitr_recover_database => [ q{('postgres', 'main', 'audited_copy')}, q{('nowhere', 'main')} ],
 	pitr_restore_branch => [ "('$point')", q{('audited', 'nobody')} ],
 	pitr_undo_restore => [ q{()}, q{('nobody')} ],
 	pitr_create_snapshot => [ q{('audit 2')}, q{('audit 2')} ],
@@ -223,7 +224,10 @@ my %calls = (    # on a branch: what succeeds, what does not
 	pitr_set_backup_preset => [ q{('none', 'audited')}, q{('gold')} ],
 	pitr_delete_schedule => [ undef, q{('sc-nothing')} ],    # done: 140
 	pitr_attach_schema => [ undef, q{(NULL)} ],    # done: 125
-	pitr_detach_schema => [ undef, q{(NULL)} ]);
+	pitr_detach_schema => [ undef, q{(NULL)} ],
+	pitr_create_dump => [ undef, q{('nobody')} ],    # done: 150
+	pitr_delete_dump => [ undef, q{(NULL)} ],
+	pitr_restore_dump => [ undef, q{(NULL, 'x')} ]);
 # They change nothing, or not what is restored: pitr_complete_branch waits, the others look.
 my %look = map { $_ => 1 } qw(pitr_branch_tree pitr_check pitr_close_at pitr_complete_branch pitr_data_diff pitr_find_events pitr_gaps pitr_lsn_at pitr_metrics pitr_open_at pitr_plan_restore pitr_query_at pitr_query_json_at pitr_restore_window
   pitr_schema_diff pitr_schema_of pitr_time_of pitr_verify pitr_wait_operation);
@@ -232,7 +236,7 @@ my @all = split /\n/, value(q{SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_d
 is(join(' ', grep { !$calls{$_} && !$look{$_} && $_ ne 'pitr_finalize_restore' } @all), '', 'every function is here');
 value(q{SELECT pitr_create_branch('audited 3', start => false)});
 my @order = qw(pitr_create_snapshot pitr_keep_snapshot pitr_create_branch pitr_rename_branch pitr_protect_branch pitr_set_default_branch pitr_start_branch pitr_stop_branch pitr_reset_branch
-  pitr_delete_branch pitr_undelete_branch pitr_take_over_branch pitr_cancel_operation pitr_rewrap_keys pitr_run_drill pitr_set_backup_schedule pitr_set_backup_preset pitr_delete_schedule pitr_attach_schema pitr_detach_schema pitr_recover_table pitr_restore_branch pitr_undo_restore);
+  pitr_delete_branch pitr_undelete_branch pitr_take_over_branch pitr_cancel_operation pitr_rewrap_keys pitr_run_drill pitr_set_backup_schedule pitr_set_backup_preset pitr_delete_schedule pitr_attach_schema pitr_detach_schema pitr_create_dump pitr_delete_dump pitr_restore_dump pitr_recover_table pitr_recover_database pitr_restore_branch pitr_undo_restore);
 foreach my $function (@order, qw(pitr_set_branch_expiration pitr_delete_snapshot))
 {
 	my $count = sub { my ($done) = @_; return value("SELECT count(*) FROM pitr_audit WHERE function = '$function' AND outcome " . ($done ? "= 'done'" : "IN ('refused', 'failed')")); };

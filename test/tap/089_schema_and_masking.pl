@@ -157,6 +157,15 @@ my $back = restore($masked_node, "SELECT * FROM pitr_restore_branch('$own->{time
 is($back->{outcome}, 'done', 'its own past it has') or diag($back->{_err});
 is(contents($masked_node), $own->{contents}, 'with what there was then');
 is(undo($masked_node)->{outcome}, 'done', 'undone');
+# Who attaches a schema there sees no more than that.
+if ($masked_node->safe_psql('shop', q{SELECT count(*) FROM pg_available_extensions WHERE name = 'postgres_fdw'}))
+{
+	$masked_node->safe_psql('shop', 'CREATE EXTENSION postgres_fdw; CREATE EXTENSION IF NOT EXISTS pitr_ext');
+	is(refusal($masked_node, "SELECT * FROM pitr_attach_schema('$_', 'then', 'inner_things')", 'shop')->{sqlstate}, '42501', "$_ is not masked") foreach '^parent', "main\@$early->{time}";
+	$masked_node->safe_psql('shop', "SELECT * FROM pitr_attach_schema('^self\@$own->{time}', 'then', 'inner_things')");
+	is($masked_node->safe_psql('shop', q{SELECT count(*) || ' ' || count(*) FILTER (WHERE email ~ '^(masked\d+|of masked)$') FROM "then".people}), '3001 3001', 'its own past is');
+	$masked_node->safe_psql('shop', q{SELECT pitr_detach_schema('then')});
+}
 my $second = psql_row($masked_node, q{SELECT * FROM pitr_create_branch('masked child', 'masked')});
 is($second->{state}, 'running', 'a branch of it') or diag($second->{_err});
 is(refusal($node, q{SELECT * FROM pitr_restore_branch('masked child', 'main')})->{sqlstate}, '42501', 'is masked as well');

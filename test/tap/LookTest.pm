@@ -9,7 +9,7 @@ use Test::More;
 
 use FaultTest;
 
-our @EXPORT = qw(open_at look_node look_directory looks_in no_look_is_left recover recover_refused);
+our @EXPORT = qw(open_at look_node look_directory looks_in no_look_is_left recover recover_refused rows_of past_reads_as);
 
 # The row of pitr_open_at, as a hash.
 sub open_at { my ($node, $point) = @_; return psql_row($node, "SELECT * FROM pitr_open_at('$point')"); }
@@ -40,6 +40,24 @@ sub recover_refused
 	my $refusal = refusal($node, ($setup // '') . "SELECT * FROM pitr_recover_table($arguments)");
 	is($refusal->{sqlstate}, $sqlstate, "$arguments: $sqlstate") or diag($refusal->{err});
 	like($refusal->{err}, $text, '... and says so');
+	return;
+}
+
+# "count|hash" of a table, and that a point of the past gives the same by every way that reads it. Nothing of it stays.
+my $rows = 'SELECT count(*), md5(string_agg(t::text, chr(10) ORDER BY t::text COLLATE "C"))';
+sub rows_of { my ($node, $table) = @_; return $node->safe_psql('postgres', "$rows FROM $table t"); }
+sub past_reads_as
+{
+	my ($node, $point, $table, $then) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is($node->safe_psql('postgres', "SELECT * FROM pitr_query_at('$point', '$rows FROM $table t') AS t(n bigint, hash text)"), $then, 'pitr_query_at reads what was there');
+	is(recover($node, "'$table', '$point', 'brought_back'")->{state}, 'done', 'pitr_recover_table brings it back');
+	is(rows_of($node, 'brought_back'), $then, '... as it was');
+	$node->safe_psql('postgres', 'DROP TABLE brought_back');
+	return unless $node->safe_psql('postgres', q{SELECT count(*) FROM pg_available_extensions WHERE name = 'postgres_fdw'});
+	$node->safe_psql('postgres', "CREATE EXTENSION postgres_fdw; SELECT * FROM pitr_attach_schema('$point', 'then', relations => '{$table}')");
+	is(rows_of($node, qq{"then".$table}), $then, 'an attached schema reads the same');
+	$node->safe_psql('postgres', q{SELECT pitr_detach_schema('then'); DROP EXTENSION postgres_fdw});
 	return;
 }
 

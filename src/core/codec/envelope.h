@@ -20,7 +20,13 @@
 
 namespace pitr {
 
-enum class ObjectKind : std::uint8_t { kWalSegment = 1, kWalPart = 2, kText = 3, kManifest = 4 };
+enum class ObjectKind : std::uint8_t {
+  kWalSegment = 1,
+  kWalPart = 2,
+  kText = 3,
+  kManifest = 4,
+  kDump = 5
+};
 
 struct EnvelopeFooter {
   ObjectKind kind = ObjectKind::kText;

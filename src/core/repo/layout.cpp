@@ -162,6 +162,18 @@ std::string PackObject(const SnapshotId& snapshot, std::uint32_t number) {
   return PacksPrefix(snapshot) + text;
 }
 
+std::string DumpsPrefix() { return "dumps/"; }
+
+std::string DumpPrefix(std::string_view dump) { return DumpsPrefix().append(dump).append("/"); }
+
+std::string DumpManifestObject(std::string_view dump) { return DumpPrefix(dump) + "manifest"; }
+
+std::string DumpObject(std::string_view dump, std::uint32_t number) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%06u", number);
+  return DumpPrefix(dump) + text;
+}
+
 bool IsProbeObject(std::string_view name) { return name.starts_with(kProbeFolder); }
 
 namespace {

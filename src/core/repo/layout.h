@@ -10,6 +10,7 @@
 //   branches/<branch id>/tail/<TTTTTTTT>/<segment>.<begin 8 hex>-<end 8 hex>   pieces of an open segment
 //   snapshots/<snapshot id>/manifest
 //   packs/<snapshot id>/<6-digit number>
+//   dumps/<dump id>/manifest, dumps/<dump id>/<6-digit number> logical dumps (dumps.h)
 //   probe/<hex>                                                 of pitr_check, for moments
 #pragma once
 
@@ -70,6 +71,11 @@ std::string SnapshotsPrefix();
 std::string PackObject(const SnapshotId& snapshot, std::uint32_t number);
 std::string PacksPrefix(const SnapshotId& snapshot);
 std::string AllPacksPrefix();
+
+std::string DumpsPrefix();
+std::string DumpPrefix(std::string_view dump);
+std::string DumpManifestObject(std::string_view dump);
+std::string DumpObject(std::string_view dump, std::uint32_t number);
 
 inline constexpr std::string_view kProbeFolder = "probe/";
 // An object that pitr_check writes, reads back and removes.

@@ -17,7 +17,8 @@ constexpr std::uint64_t kKeptLeases = 4;    // lease_take.cpp
 constexpr std::int64_t kOldMicros =
     3600'000'000;  // no snapshot that is being taken began so long ago without any pack
 
-constexpr std::string_view kPacks = "packs/", kSnapshots = "snapshots/", kManifest = "/manifest";
+constexpr std::string_view kPacks = "packs/", kSnapshots = "snapshots/", kDumps = "dumps/",
+                           kManifest = "/manifest";
 
 // Up to the last "/", with it.
 std::string FolderOf(std::string_view name) {
@@ -25,7 +26,7 @@ std::string FolderOf(std::string_view name) {
   return slash == std::string_view::npos ? "" : std::string(name.substr(0, slash + 1));
 }
 
-// The id in snapshots/<id>/… and packs/<id>/…
+// The id in snapshots/<id>/…, packs/<id>/… and dumps/<id>/…
 std::string IdBehind(std::string_view name, std::string_view prefix) {
   const std::size_t slash = name.find('/', prefix.size());
   return std::string(name.substr(prefix.size(), slash - prefix.size()));
@@ -110,6 +111,9 @@ class Comparison {
     if (name.starts_with(kSnapshots) && name.ends_with(kManifest)) {
       return is_deleted_(IdBehind(name, kSnapshots)) ? Fate::kRemove : Fate::kBring;
     }
+    if (name.starts_with(kDumps)) {
+      return is_deleted_(IdBehind(name, kDumps)) ? Fate::kRemove : Fate::kBring;
+    }
     return name.starts_with(kPacks) ? FateOfPack(name) : Fate::kBring;
   }
 
@@ -191,7 +195,7 @@ int CopyOrder(const std::string& name) {
   if (layout::IsTailObject(name)) {
     return 3;
   }
-  if (name.starts_with(kSnapshots)) {
+  if (name.starts_with(kSnapshots) || (name.starts_with(kDumps) && name.ends_with(kManifest))) {
     return 4;
   }
   return layout::ParseCatalogName(name) ? 5 : 1;

@@ -10,6 +10,7 @@
 //   snapshots/<id>/manifest  the catalogue says that the snapshot was deleted
 //   packs/<id>/…             the same, and no manifest names the pack; or neither side has a manifest, the other side has no pack of it,
 //                            no manifest names the pack, and it is old
+//   dumps/<id>/…             the catalogue says that the dump was deleted
 //   probe/…                  always; and is never copied
 //
 // WAL is never removed.
@@ -35,7 +36,7 @@ struct ReplicaDiff {
   std::uint64_t behind_segments = 0, behind_bytes = 0;  // of to_copy
 };
 
-// `hub` and `member`: all objects, in name order. `is_deleted`: of a snapshot's id, `is_named`: whether a manifest names that pack object;
+// `hub` and `member`: all objects, in name order. `is_deleted`: of the id of a snapshot or dump, `is_named`: whether a manifest names that pack object;
 // both are asked only when it matters.
 ReplicaDiff CompareReplicas(const std::vector<ObjectStat>& hub,
                             const std::vector<ObjectStat>& member, Timestamp now,

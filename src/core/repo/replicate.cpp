@@ -6,6 +6,7 @@
 #include "core/base/fault.h"
 #include "core/base/json.h"
 #include "core/repo/catalogue.h"
+#include "core/repo/dump_attempts.h"
 #include "core/repo/layout.h"
 #include "core/repo/manifest_packs.h"
 #include "core/repo/replica_diff.h"
@@ -299,14 +300,15 @@ class Run {
   std::int64_t reported_ms_ = 0;
 };
 
-// Ids that document "snapshots" of the repository at `hub` calls deleted.
-Result<std::function<bool(const std::string&)>> DeletedSnapshots(const StoreAddress& hub,
-                                                                 const KeySource& keys) {
+// Ids that the documents "snapshots" and "dumps" of the repository at `hub` call deleted.
+Result<std::function<bool(const std::string&)>> DeletedThere(const StoreAddress& hub,
+                                                             const KeySource& keys) {
   PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress({hub.address, keys}, false));
-  PITR_ASSIGN_OR_RETURN(Json document, ReadDocument(repo.get(), "snapshots"));
+  PITR_ASSIGN_OR_RETURN(Json snapshots, ReadDocument(repo.get(), "snapshots"));
+  PITR_ASSIGN_OR_RETURN(Json dumps, ReadDocument(repo.get(), kDumpsDocument));
   return std::function<bool(const std::string&)>(
-      [document = std::move(document)](const std::string& id) {
-        const Json* const flags = JsonObject(document, id);
+      [snapshots = std::move(snapshots), dumps = std::move(dumps)](const std::string& id) {
+        const Json* const flags = JsonObject(IsDumpId(id) ? dumps : snapshots, id);
         return flags != nullptr && flags->contains("deleted_at");
       });
 }
@@ -352,9 +354,7 @@ Result<std::vector<ReplicaState>> ReplicateAddress(
   options.cancel = cancel;
   options.now = SystemClock().Now();
   options.report = report;
-  options.deleted = [&access](const StoreAddress& hub) {
-    return DeletedSnapshots(hub, access.keys);
-  };
+  options.deleted = [&access](const StoreAddress& hub) { return DeletedThere(hub, access.keys); };
   options.named = [&access](const StoreAddress& hub) { return NamedPacks(hub, access.keys); };
   return Replicate(&replicas, options);
 }

@@ -58,6 +58,10 @@ TEST(Layout, NamesAreThoseOfTheFormatPage) {
   EXPECT_EQ(layout::AllPacksPrefix(), "packs/");
   EXPECT_EQ(layout::PacksPrefix("sn-x"), "packs/sn-x/");
   EXPECT_EQ(layout::PackObject("sn-x", 7), "packs/sn-x/000007");
+  EXPECT_EQ(layout::DumpsPrefix(), "dumps/");
+  EXPECT_EQ(layout::DumpPrefix("dp-x"), "dumps/dp-x/");
+  EXPECT_EQ(layout::DumpManifestObject("dp-x"), "dumps/dp-x/manifest");
+  EXPECT_EQ(layout::DumpObject("dp-x", 7), "dumps/dp-x/000007");
   EXPECT_EQ(layout::PackObject("sn-x", UINT32_MAX), "packs/sn-x/4294967295");
 }
 

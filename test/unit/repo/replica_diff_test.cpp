@@ -42,6 +42,15 @@ Names NamesOf(const std::vector<ObjectStat>& objects) {
   return names;
 }
 
+TEST(ReplicaDiff, DumpsGoWhenTheCatalogueSaysSo) {
+  const Names dump = {"dumps/dp-20261120T100000-1/000001", "dumps/dp-20261120T100000-1/manifest"};
+  EXPECT_EQ(NamesOf(Compare(dump, {}).to_copy), dump);
+  EXPECT_EQ(NamesOf(Compare({}, dump).to_bring), dump);
+  const ReplicaDiff diff = Compare({}, dump, "dp-20261120T100000-1");
+  EXPECT_EQ(diff.to_remove, dump);
+  EXPECT_TRUE(diff.to_bring.empty());
+}
+
 TEST(ReplicaDiff, WhatIsMissingIsCopiedDataBeforeWhatNamesIt) {
   const Names hub = {"catalog/branches/00000000000000000001",
                      kWal + kSegment,
