@@ -38,6 +38,7 @@ SELECT pitr_detach_schema();
 SELECT * FROM pitr_schedules;
 SELECT * FROM pitr_set_backup_schedule('main', '[]');
 SELECT * FROM pitr_set_backup_preset('none');
+SELECT * FROM pitr_schedule_dump('x');
 SELECT pitr_delete_schedule('x');
 SELECT * FROM pitr_create_dump();
 SELECT * FROM pitr_delete_dump('x');
