@@ -138,3 +138,16 @@ CREATE VIEW pitr_dumps AS SELECT * FROM pitr_internal_dumps();
 COMMENT ON VIEW pitr_dumps IS 'Logical dumps in the repository, those that run, and for a week those that failed. Sizes in bytes.';
 REVOKE ALL ON pitr_dumps FROM PUBLIC;
 GRANT SELECT ON pitr_dumps TO pg_monitor;
+
+CREATE FUNCTION pitr_schedule_dump(database text DEFAULT NULL,
+    cron text DEFAULT '0 5 * * *',
+    retention interval DEFAULT '7 days',
+    timezone text DEFAULT 'UTC',
+    options jsonb DEFAULT '{}')
+RETURNS TABLE (id text, kind text, branch text, database text, cron text, item jsonb, timezone text, retention interval,
+    next_run timestamptz, last_run timestamptz, last_state text, last_detail text, made_up boolean)
+AS 'MODULE_PATHNAME', 'pitr_schedule_dump'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_schedule_dump(text, text, interval, text, jsonb) IS
+    'Dumps of a database, or of all (NULL), that are made by themselves, nightly by default, and kept for so long (NULL: for ever). options: format, schema_only, no_owner, no_privileges, globals, jobs, repository as of pitr_create_dump. One of the same database, cron and timezone is changed. 22023 names what is wrong, with its position in cron; 42704 no such database';
+REVOKE ALL ON FUNCTION pitr_schedule_dump(text, text, interval, text, jsonb) FROM PUBLIC;

@@ -42,6 +42,7 @@ SHOW pitr.event_command;
 SELECT * FROM pitr_schedules;
 SELECT * FROM pitr_set_backup_schedule('main', '[]');
 SELECT * FROM pitr_set_backup_preset('none');
+SELECT * FROM pitr_schedule_dump('x');
 SELECT pitr_delete_schedule('x');
 SELECT * FROM pitr_create_dump();
 SELECT * FROM pitr_delete_dump('x');

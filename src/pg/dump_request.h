@@ -11,6 +11,7 @@
 namespace pitr::pg {
 
 struct DumpRequest {
+  OperationId id;  // empty: a new one
   DumpOptions options;
   std::string point =
       "^self";             // source[@point], in words that do not depend on settings of a session
@@ -20,6 +21,12 @@ struct DumpRequest {
   std::string function = "pitr_create_dump", arguments, role_name, client_addr;
   bool wait = true;
 };
+
+inline constexpr std::int32_t kMostDumpJobs = 64;
+// Format, and jobs that go with it; kInvalidArgument.
+Status CheckDumpOptions(const DumpOptions& options);
+// Whether this server has a database of that name. THROWS ErrorInFlight.
+bool HasDatabase(const std::string& name);
 
 // For StartOperation or StartOperationNow; the dump is DumpOfOperation of its id. Its answer has "dump", "state" and "stored_bytes".
 Result<NewOperation> NewDumpOperation(const DumpRequest& request, const Branch& self);

@@ -17,15 +17,10 @@
 #include "pg/view_cache.h"
 #include "pg/postgres_headers.h"
 
-extern "C" {
-#include "commands/dbcommands.h"
-}
-
 namespace pitr::pg {
 
 namespace {
 
-constexpr std::int32_t kMostJobs = 64;
 constexpr std::size_t kLongestName = 63;
 
 std::string DetailOf(const DumpManifest& dump) {
@@ -111,15 +106,10 @@ bool Flag(FunctionCallInfo fcinfo, int index, bool if_null) {
   return IsNull(fcinfo, index) ? if_null : BoolArg(fcinfo, index);
 }
 
-bool HasDatabase(const std::string& name) {
-  const std::string there = ServerOfUtf8(name);
-  return Call([&] { return OidIsValid(get_database_oid(there.c_str(), true)); });
-}
-
 Result<std::int32_t> JobsArg(FunctionCallInfo fcinfo, int index) {
   const std::int32_t jobs = IsNull(fcinfo, index) ? 1 : Int4Arg(fcinfo, index);
-  if (jobs >= 1 && jobs <= kMostJobs) return jobs;
-  return Status(Code::kInvalidArgument, "jobs must be from 1 to " + std::to_string(kMostJobs) +
+  if (jobs >= 1 && jobs <= kMostDumpJobs) return jobs;
+  return Status(Code::kInvalidArgument, "jobs must be from 1 to " + std::to_string(kMostDumpJobs) +
                                             ", not " + std::to_string(jobs));
 }
 
@@ -132,14 +122,7 @@ Result<DumpOptions> ReadOptions(FunctionCallInfo fcinfo) {
   options.no_privileges = Flag(fcinfo, 5, false);
   options.globals = Flag(fcinfo, 6, true);
   PITR_ASSIGN_OR_RETURN(options.jobs, JobsArg(fcinfo, 7));
-  if (options.format != "custom" && options.format != "directory") {
-    return Status(Code::kInvalidArgument, "format \"" + options.format + "\" is not known")
-        .WithHint("Formats are custom and directory.");
-  }
-  if (options.jobs > 1 && options.format == "custom") {
-    return Status(Code::kInvalidArgument, "the custom format is written by one job")
-        .WithHint("Several jobs write format => 'directory'.");
-  }
+  PITR_RETURN_IF_ERROR(CheckDumpOptions(options));
   // At a point of the past it may have been there.
   if (options.database && IsNull(fcinfo, 1) && !HasDatabase(*options.database)) {
     return Status(Code::kNotFound, "database \"" + *options.database + "\" does not exist");

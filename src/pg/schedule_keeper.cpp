@@ -16,6 +16,7 @@
 #include "pg/operation.h"
 #include "pg/operation_slots.h"
 #include "pg/schedule_clock.h"
+#include "pg/scheduled_dump.h"
 #include "pg/server_facts.h"
 #include "pg/shmem.h"
 #include "pg/postgres_headers.h"
@@ -29,10 +30,11 @@ constexpr std::int64_t kReadMs = 30'000;
 constexpr std::int64_t kStandstill = 60 * 1000000LL;
 constexpr std::size_t kRecords = 200;
 constexpr std::size_t kBranchInName = 200;
+constexpr std::string_view kSnapshot = "snapshot";
 
 struct Watched {
   Schedule schedule;
-  ScheduleItem item;
+  ScheduleRule rule;
   ServerZone zone;
   std::optional<Timestamp> next;  // behind what was served last
 };
@@ -82,19 +84,22 @@ Status PutInOrder(Repository* repo, const BranchSet& branches, const BranchId& s
   });
 }
 
+bool IsKnown(const Schedule& schedule) {
+  return schedule.kind == kSnapshot || schedule.kind == kDump;
+}
+
 // nullopt, and one line in the log: one of a later version perhaps.
 std::optional<Watched> Watch(const Schedule& schedule) {
-  Result<ScheduleItem> item = ParseScheduleItem(schedule.item);
+  const Result<ScheduleRule> rule = RuleOf(schedule.cron, schedule.item);
   const Result<ServerZone> zone = ServerZone::Find(schedule.timezone);
-  const Status status = item.ok() ? zone.status() : item.status();
+  const Status status = rule.ok() ? zone.status() : rule.status();
   if (!status.ok()) {
     if (state->refused.insert(schedule.id).second) {
       LogStatus(WARNING, "schedule \"" + schedule.id + "\" cannot be followed", status);
     }
     return std::nullopt;
   }
-  const std::optional<Timestamp> next = item->rule.Next(schedule.served, *zone);
-  return Watched{schedule, *std::move(item), *zone, next};
+  return Watched{schedule, *rule, *zone, rule->Next(schedule.served, *zone)};
 }
 
 Status ReadAnew(Repository* repo, const Identity& identity, Timestamp now) {
@@ -111,7 +116,7 @@ Status ReadAnew(Repository* repo, const Identity& identity, Timestamp now) {
     if (self != nullptr) state->branch = self->name;
     PITR_RETURN_IF_ERROR(PutInOrder(repo, branches, identity.branch_id, now, &set));
     for (const Schedule& schedule : set.schedules) {
-      if (schedule.branch != identity.branch_id || schedule.kind != "snapshot") continue;
+      if (schedule.branch != identity.branch_id || !IsKnown(schedule)) continue;
       if (std::optional<Watched> one = Watch(schedule)) watched.push_back(*std::move(one));
     }
   }
@@ -142,53 +147,91 @@ std::string NameFor(Timestamp due) {
   return "sched_" + CutCodePoints(state->branch, kBranchInName) + "_" + FormatTime(due, 0);
 }
 
+bool IsUnderWay(const Watched& watched) {
+  return watched.schedule.run && !watched.schedule.run->operation.empty();
+}
+
 bool IsOf(const Watched& watched, const OperationId& id) {
   return watched.schedule.run && watched.schedule.run->operation == id;
 }
 
-// One snapshot for all that are due: it is kept as long as the longest of them wants, and taken if one of them wants it in any case.
-Json RequestFor(const OperationId& id, Timestamp now) {
+// What an operation is of: all snapshots that were due are one, every dump is one of its own.
+struct Run {
+  std::vector<const Schedule*> schedules;
   Timestamp due;
-  bool is_active_only = true, is_for_ever = false;
-  std::int64_t retention = 0;
+  std::int64_t failures = 0;
+
+  bool IsSnapshot() const { return schedules.front()->kind == kSnapshot; }
+  std::string What() const {
+    if (IsSnapshot()) {
+      return "scheduled snapshot \"" + NameFor(due) + "\" of branch \"" + state->branch + "\"";
+    }
+    const std::optional<std::string>& database = schedules.front()->database;
+    return "scheduled dump of " + (database ? "database \"" + *database + "\"" : "all databases");
+  }
+};
+
+// Without schedules when they were deleted meanwhile.
+Run RunOf(const OperationId& id) {
+  Run run;
   for (const Watched& watched : state->watched) {
     if (!IsOf(watched, id)) continue;
-    due = std::max(due, watched.schedule.run->due);
-    is_active_only = is_active_only && watched.item.is_active_only;
-    is_for_ever = is_for_ever || !watched.item.retention_seconds;
-    retention = std::max(retention, watched.item.retention_seconds.value_or(0));
+    run.schedules.push_back(&watched.schedule);
+    run.due = std::max(run.due, watched.schedule.run->due);
+    run.failures = std::max(run.failures, watched.schedule.run->failures);
   }
-  Json request;
-  request["name"] = NameFor(due);
+  return run;
+}
+
+// One snapshot is kept as long as the longest of them wants, and taken if one of them wants it in any case.
+NewOperation NewSnapshot(const Run& run, Timestamp now) {
+  bool is_active_only = true, is_for_ever = false;
+  std::int64_t retention = 0;
+  for (const Schedule* schedule : run.schedules) {
+    is_active_only = is_active_only && schedule->item.value("active_only", true);
+    is_for_ever = is_for_ever || !schedule->retention_seconds;
+    retention = std::max(retention, schedule->retention_seconds.value_or(0));
+  }
+  NewOperation operation;
+  operation.kind = kSnapshot;
+  operation.wait = false;
+  Json& request = operation.request;
+  request["name"] = NameFor(run.due);
   request["origin"] = "schedule";
   request["expires_at"] = nullptr;
   if (!is_for_ever) request["expires_at"] = FormatTime({now.micros + retention * 1000000});
   request["active_only"] = is_active_only;
-  return request;
+  return operation;
 }
 
 // REQUIRES: the catalogue has the run. An operation that is in the way is waited for: the next look begins it.
 Status Begin(const Identity& identity, const OperationId& id, Timestamp now) {
+  const Run run = RunOf(id);
+  if (run.schedules.empty()) return Status::Ok();
   NewOperation operation;
+  if (run.IsSnapshot()) {
+    operation = NewSnapshot(run, now);
+  } else {
+    Branch self;
+    self.id = identity.branch_id;
+    self.name = state->branch;
+    PITR_ASSIGN_OR_RETURN(operation, NewScheduledDump(*run.schedules.front(), self, id, now));
+  }
   operation.id = id;
-  operation.kind = "snapshot";
   operation.branch = state->branch;
   operation.branch_id = identity.branch_id;
-  operation.request = RequestFor(id, now);
-  operation.wait = false;
   const Status started = StartOperationNow(operation).status();
   if (started.code() == Code::kLockTimeout) return Status::Ok();
   PITR_RETURN_IF_ERROR(started);
-  LogQuietly(LOG, "pitr_ext: scheduled snapshot \"" + operation.request["name"].get<std::string>() +
-                      "\" of branch \"" + state->branch + "\" begins");
+  LogQuietly(LOG, "pitr_ext: " + run.What() + " begins");
   PITR_FAULT("schedule.started");
   return Status::Ok();
 }
 
-RunOutcome OutcomeOf(const OperationRecord& record, const std::string& name) {
+RunOutcome OutcomeOf(const OperationRecord& record, const Run& run) {
   RunOutcome outcome;
   outcome.is_done = record.state == "done";
-  outcome.name = name;
+  if (run.IsSnapshot()) outcome.name = NameFor(run.due);
   if (!outcome.is_done) {
     outcome.is_interrupted = record.sqlstate == "57P01";
     outcome.detail = record.error.empty() ? record.state : record.error;
@@ -197,78 +240,74 @@ RunOutcome OutcomeOf(const OperationRecord& record, const std::string& name) {
   const Result<Json> result = ParseJson(record.result, "result of an operation");
   const Json answer = result.ok() ? *result : Json::object();
   outcome.is_skipped = answer.contains("skipped");
-  outcome.detail = answer.value(outcome.is_skipped ? "skipped" : "snapshot_id", std::string());
+  for (const char* member : {"skipped", "snapshot_id", "dump"}) {
+    const Result<std::string> text = JsonText(answer, member);
+    if (text.ok() && outcome.detail.empty()) outcome.detail = *text;
+  }
   return outcome;
 }
 
-void TellOf(const RunOutcome& outcome, std::int64_t failures) {
-  const std::string what =
-      "scheduled snapshot \"" + outcome.name + "\" of branch \"" + state->branch + "\"";
+void TellOf(const Run& run, const RunOutcome& outcome) {
   if (!outcome.is_done) {
-    const std::int64_t pause = RetryPauseMicros(failures) / 1000000;
-    LogQuietly(WARNING, what + " failed: " + outcome.detail,
+    const std::int64_t pause = RetryPauseMicros(run.failures + 1) / 1000000;
+    LogQuietly(WARNING, run.What() + " failed: " + outcome.detail,
                outcome.is_interrupted ? std::string()
                                       : "It is tried again in " + std::to_string(pause) + " s.");
   } else if (outcome.is_skipped) {
-    LogQuietly(LOG, "pitr_ext: " + what + " is skipped: " + outcome.detail);
+    LogQuietly(LOG, "pitr_ext: " + run.What() + " is skipped: " + outcome.detail);
   }
 }
 
 // The operation has ended: what became of it is written down.
 Status End(Repository* repo, const OperationRecord& record, Timestamp now) {
-  Timestamp due;
-  std::int64_t failures = 0;
-  for (const Watched& watched : state->watched) {
-    if (!IsOf(watched, record.id)) continue;
-    due = std::max(due, watched.schedule.run->due);
-    failures = std::max(failures, watched.schedule.run->failures);
-  }
-  const RunOutcome outcome = OutcomeOf(record, NameFor(due));
+  const Run run = RunOf(record.id);
+  const RunOutcome outcome = OutcomeOf(record, run);
   PITR_FAULT("schedule.before_outcome");
   PITR_RETURN_IF_ERROR(UpdateSchedules(repo, [&](ScheduleSet* set) {
-    bool is_first = true;
+    RunOutcome one = outcome;
     for (Schedule& schedule : set->schedules) {
       if (!schedule.run || schedule.run->operation != record.id) continue;
-      const std::size_t skipped = set->skipped.size();
-      EndRun(set, &schedule, outcome, now, RetryPauseMicros(schedule.run->failures + 1));
-      // One row for one snapshot, whoever wanted it.
-      if (!is_first && set->skipped.size() > skipped) set->skipped.pop_back();
-      is_first = false;
+      EndRun(set, &schedule, one, now, RetryPauseMicros(schedule.run->failures + 1));
+      one.name.clear();  // one row for one snapshot, whoever wanted it
     }
     return Status::Ok();
   }));
-  TellOf(outcome, failures + 1);
+  TellOf(run, outcome);
   state->is_read = false;
   return Status::Ok();
 }
 
-// The run that is under way, if there is one.
-Status Follow(Repository* repo, const Identity& identity, Timestamp now, bool* is_under_way) {
-  const auto found =
-      std::find_if(state->watched.begin(), state->watched.end(), [](const Watched& watched) {
-        return watched.schedule.run && !watched.schedule.run->operation.empty();
-      });
-  *is_under_way = found != state->watched.end();
-  if (!*is_under_way) return Status::Ok();
-  const OperationId id = found->schedule.run->operation;
-  PITR_ASSIGN_OR_RETURN(const std::optional<OperationRecord> record, FindRecord(repo, id));
-  if (!record) return Begin(identity, id, now);
-  return IsOver(*record) ? End(repo, *record, now) : Status::Ok();
+// The runs that are under way; a dump may be beside a snapshot.
+Status Follow(Repository* repo, const Identity& identity, Timestamp now) {
+  std::set<OperationId> under_way;
+  for (const Watched& watched : state->watched) {
+    if (IsUnderWay(watched)) under_way.insert(watched.schedule.run->operation);
+  }
+  for (const OperationId& id : under_way) {
+    PITR_ASSIGN_OR_RETURN(const std::optional<OperationRecord> record, FindRecord(repo, id));
+    if (!record) {
+      PITR_RETURN_IF_ERROR(Begin(identity, id, now));
+    } else if (IsOver(*record)) {
+      PITR_RETURN_IF_ERROR(End(repo, *record, now));
+    }
+  }
+  return Status::Ok();
 }
 
 struct DueSchedule {
   std::string id;
+  bool is_snapshot;
   ScheduleRun run;
 };
 
 std::vector<DueSchedule> FindDue(Timestamp now) {
   std::vector<DueSchedule> all;
   for (const Watched& watched : state->watched) {
-    if (!watched.next || *watched.next > now) continue;
+    if (!watched.next || *watched.next > now || IsUnderWay(watched)) continue;
     const std::optional<DueTime> due =
-        DueAt(watched.item.rule, watched.zone, watched.schedule.served, now, state->looking_since);
+        DueAt(watched.rule, watched.zone, watched.schedule.served, now, state->looking_since);
     if (!due) continue;
-    DueSchedule one = {watched.schedule.id, {}};
+    DueSchedule one = {watched.schedule.id, watched.schedule.kind == kSnapshot, {}};
     one.run.due = due->due;
     one.run.is_made_up = due->is_made_up;
     // A later time begins anew, whatever became of the one before.
@@ -285,16 +324,31 @@ std::vector<DueSchedule> FindDue(Timestamp now) {
   return all;
 }
 
-bool IsOperationRunning() {
+// Dumps and their restores are in nobody's way but each other's (operation.cpp).
+bool IsInTheWay(std::string_view running, bool of_snapshot) {
+  if (running == kLook) return false;
+  return of_snapshot != (running == kDump || running == kRestoreDump);
+}
+
+bool CanBegin(const DueSchedule& due) {
   const std::vector<OperationSlot> slots = AllOperations();
-  return std::any_of(slots.begin(), slots.end(), [](const OperationSlot& slot) {
-    return slot.finished_at == 0 && slot.kind != std::string_view(kLook);
+  return std::none_of(slots.begin(), slots.end(), [&](const OperationSlot& slot) {
+    return slot.finished_at == 0 && IsInTheWay(slot.kind, due.is_snapshot);
   });
 }
 
+// Of what is due and can begin: all snapshots, or one of the others.
+std::vector<DueSchedule> FirstOf(std::vector<DueSchedule> due) {
+  std::erase_if(due, [](const DueSchedule& one) { return !CanBegin(one); });
+  const auto others = std::stable_partition(due.begin(), due.end(),
+                                            [](const DueSchedule& one) { return one.is_snapshot; });
+  due.erase(others == due.begin() && others != due.end() ? others + 1 : others, due.end());
+  return due;
+}
+
 Status BeginDue(Repository* repo, const Identity& identity, Timestamp now) {
-  const std::vector<DueSchedule> due = FindDue(now);
-  if (due.empty() || IsOperationRunning()) return Status::Ok();
+  const std::vector<DueSchedule> due = FirstOf(FindDue(now));
+  if (due.empty()) return Status::Ok();
   PITR_ASSIGN_OR_RETURN(const OperationId id, NewOperationId(SystemClock().Now().micros / 1000000));
   PITR_FAULT("schedule.before_record");
   PITR_RETURN_IF_ERROR(UpdateSchedules(repo, [&](ScheduleSet* set) {
@@ -317,9 +371,9 @@ Status BeginDue(Repository* repo, const Identity& identity, Timestamp now) {
 Status Look(Repository* repo, const Identity& identity, Timestamp now) {
   PITR_RETURN_IF_ERROR(ReadAnew(repo, identity, now));
   if (state->watched.empty()) return Status::Ok();
-  bool is_under_way = false;
-  PITR_RETURN_IF_ERROR(Follow(repo, identity, now, &is_under_way));
-  return is_under_way ? Status::Ok() : BeginDue(repo, identity, now);
+  PITR_RETURN_IF_ERROR(Follow(repo, identity, now));
+  // What has just ended has changed the catalogue.
+  return state->is_read ? BeginDue(repo, identity, now) : Status::Ok();
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "core/plan/cron.h"
 #include "core/plan/schedule_item.h"
 #include "pg/boundary.h"
 #include "pg/operation.h"
@@ -14,16 +13,9 @@ namespace pitr::pg {
 
 namespace {
 
-// Those of other kinds have nothing but a cron expression.
-Result<ScheduleRule> RuleOf(const Schedule& schedule) {
-  if (schedule.cron) return ParseCron(*schedule.cron);
-  PITR_ASSIGN_OR_RETURN(const ScheduleItem item, ParseScheduleItem(schedule.item));
-  return item.rule;
-}
-
 // nullopt as well when this server does not understand it; its log says so.
 std::optional<Timestamp> NextRun(const Schedule& schedule, Timestamp now) {
-  const Result<ScheduleRule> rule = RuleOf(schedule);
+  const Result<ScheduleRule> rule = RuleOf(schedule.cron, schedule.item);
   const Result<ServerZone> zone = ServerZone::Find(schedule.timezone);
   if (!rule.ok() || !zone.ok()) return std::nullopt;
   const std::optional<Timestamp> next = rule->Next(std::max(now, schedule.served), *zone);

@@ -222,6 +222,7 @@ my %calls = (    # on a branch: what succeeds, what does not
 	pitr_run_drill => [ undef, q{('nothing@0/1')} ],    # done: 160
 	pitr_set_backup_schedule => [ q{('audited', '[{"frequency": "daily"}]')}, q{('audited', '[5]')} ],
 	pitr_set_backup_preset => [ q{('none', 'audited')}, q{('gold')} ],
+	pitr_schedule_dump => [ q{('postgres', '0 3 * * *')}, q{('nobody')} ],
 	pitr_delete_schedule => [ undef, q{('sc-nothing')} ],    # done: 140
 	pitr_attach_schema => [ undef, q{(NULL)} ],    # done: 125
 	pitr_detach_schema => [ undef, q{(NULL)} ],
@@ -236,7 +237,7 @@ my @all = split /\n/, value(q{SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_d
 is(join(' ', grep { !$calls{$_} && !$look{$_} && $_ ne 'pitr_finalize_restore' } @all), '', 'every function is here');
 value(q{SELECT pitr_create_branch('audited 3', start => false)});
 my @order = qw(pitr_create_snapshot pitr_keep_snapshot pitr_create_branch pitr_rename_branch pitr_protect_branch pitr_set_default_branch pitr_start_branch pitr_stop_branch pitr_reset_branch
-  pitr_delete_branch pitr_undelete_branch pitr_take_over_branch pitr_cancel_operation pitr_rewrap_keys pitr_run_drill pitr_set_backup_schedule pitr_set_backup_preset pitr_delete_schedule pitr_attach_schema pitr_detach_schema pitr_create_dump pitr_delete_dump pitr_restore_dump pitr_recover_table pitr_recover_database pitr_restore_branch pitr_undo_restore);
+  pitr_delete_branch pitr_undelete_branch pitr_take_over_branch pitr_cancel_operation pitr_rewrap_keys pitr_run_drill pitr_set_backup_schedule pitr_set_backup_preset pitr_schedule_dump pitr_delete_schedule pitr_attach_schema pitr_detach_schema pitr_create_dump pitr_delete_dump pitr_restore_dump pitr_recover_table pitr_recover_database pitr_restore_branch pitr_undo_restore);
 foreach my $function (@order, qw(pitr_set_branch_expiration pitr_delete_snapshot))
 {
 	my $count = sub { my ($done) = @_; return value("SELECT count(*) FROM pitr_audit WHERE function = '$function' AND outcome " . ($done ? "= 'done'" : "IN ('refused', 'failed')")); };

@@ -50,7 +50,7 @@ sub begin_query
 		($directory) = map { "$_/data" } looks_in($place);
 		my $facts = $directory ? eval { slurp_file("$directory/../look.json") } // '' : '';
 		$postmaster = $facts =~ /"ready": ?true/ ? postmaster_in($directory) : 0;
-		($session) = grep { my $words = eval { slurp_file("/proc/$_/cmdline") } // ''; $words =~ /\[local\] SELECT/ } $postmaster ? processes_there() : ();
+		($session) = grep { my $words = eval { slurp_file("/proc/$_/cmdline") } // ''; $words =~ /\[local\] (SELECT|COPY)/ } $postmaster ? processes_there() : ();
 		return $session;
 	}) or diag('no query');
 	return ($query, $directory, $postmaster, $session);

@@ -171,6 +171,21 @@ set_clock("2027-01-$day 03:59:58");
 ran("2027-01-$day 04:00", 'ok', 'which are followed');
 $day++;
 
+# --- dumps ---
+refused(q{pitr_schedule_dump('nobody')}, '42704', qr/nobody/);
+refused(q{pitr_schedule_dump('postgres', '0 25 * * *')}, '22023', qr/hour 25 is not in 0-23 at position 3/);
+refused(q{pitr_schedule_dump('postgres', retention => '30 min')}, '22023', qr/retention of 1800 s/);
+refused(q{pitr_schedule_dump('postgres', options => '{"formt": "custom"}')}, '22023', qr/"formt" is not known/);
+refused(q{pitr_schedule_dump('postgres', options => '{"jobs": 4}')}, '22023', qr/custom format is written by one job/);
+my $dump = psql_row($node, q{SELECT * FROM pitr_schedule_dump('postgres', '30 5 * * *', '2 days', options => '{"no_owner": true}')});
+is("$dump->{kind} $dump->{database} $dump->{cron} $dump->{item}", 'dump postgres 30 5 * * * {"no_owner": true}', 'a dump each morning') or diag($dump->{_err});
+is(value(q{SELECT id FROM pitr_schedule_dump('postgres', '30 5 * * *', '2 days', options => '{"no_owner": true}')}), $dump->{id}, 'the same call again is the same schedule');
+set_clock("2027-01-$day 05:29:58");
+ok(poll_until($node, "SELECT last_state FROM pitr_schedules WHERE id = '$dump->{id}'", 'ok', 90), 'it is made when it is due') or diag(value('SELECT * FROM pitr_schedules'));
+is(value(qq{SELECT d.database || ' ' || d.state || ' ' || (d.expires_at > '2027-01-$day UTC') FROM pitr_dumps d, pitr_schedules s WHERE s.id = '$dump->{id}' AND d.id = s.last_detail}), 'postgres verified true', 'verified, and kept for a while');
+is(value("SELECT pitr_delete_schedule('$dump->{id}')"), 't', 'and no more');
+$day++;
+
 # --- taken away ---
 is(value("SELECT pitr_delete_schedule('$id')"), 't', 'one is deleted');
 refused("pitr_delete_schedule('$id')", '42704', qr/$id/);
@@ -190,7 +205,7 @@ foreach my $preset (sort keys %presets)
 is(value(q{SELECT count(*) FROM pitr_schedules}), value(q{SELECT count(*) FROM pitr_set_backup_preset('prisma-pro')}), 'the last one holds');
 is(snapshots(), $before, 'without a schedule nothing was taken');
 is(value(q{SELECT string_agg(DISTINCT function, ' ' ORDER BY function) FROM pitr_audit WHERE function ~ 'schedule|preset' AND outcome = 'done'}),
-	'pitr_delete_schedule pitr_set_backup_preset pitr_set_backup_schedule', 'each call left a row');
+	'pitr_delete_schedule pitr_schedule_dump pitr_set_backup_preset pitr_set_backup_schedule', 'each call left a row');
 
 # --- the repository is away ---
 my $rows = value('SELECT * FROM pitr_schedules');

@@ -165,6 +165,14 @@ Result<ScheduleItem> ParseScheduleItem(const Json& item) {
   return out;
 }
 
+Result<ScheduleRule> RuleOf(const std::optional<std::string>& cron, const Json& item) {
+  if (cron) {
+    return ParseCron(*cron);
+  }
+  PITR_ASSIGN_OR_RETURN(const ScheduleItem parsed, ParseScheduleItem(item));
+  return parsed.rule;
+}
+
 Result<std::vector<ScheduleItem>> ParseScheduleItems(const Json& items) {
   if (!items.is_array()) {
     return Invalid("schedule is not an array").WithHint("An empty one, [], turns schedules off.");

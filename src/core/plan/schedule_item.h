@@ -25,6 +25,8 @@ struct ScheduleItem {
 
 // kInvalidArgument.
 Result<ScheduleItem> ParseScheduleItem(const Json& item);
+// The rule of a schedule in the catalogue: of its cron expression or, without one, of its item.
+Result<ScheduleRule> RuleOf(const std::optional<std::string>& cron, const Json& item);
 // Of an array; messages say which item. Two that say the same are refused.
 Result<std::vector<ScheduleItem>> ParseScheduleItems(const Json& items);
 

@@ -238,7 +238,7 @@ void EndRun(ScheduleSet* set, Schedule* schedule, const RunOutcome& outcome, Tim
   }
   schedule->last_state = outcome.is_skipped ? "skipped" : "ok";
   schedule->served = run.due;
-  if (outcome.is_skipped) {
+  if (outcome.is_skipped && !outcome.name.empty()) {
     set->skipped.push_back({schedule->id, outcome.name, schedule->branch, run.due, now});
     if (set->skipped.size() > kSkippedKept) set->skipped.erase(set->skipped.begin());
   }

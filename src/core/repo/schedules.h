@@ -72,7 +72,7 @@ struct RunOutcome {
   bool is_done = false, is_skipped = false;
   bool is_interrupted = false;  // by an end of the server: begun anew at once
   std::string detail;           // id of what was made, why it was skipped, the error
-  std::string name;             // that it would have had
+  std::string name;             // of what is skipped, for its row; empty: it has none
 };
 // The operation of the schedule's run has ended. What failed is due until its time is served, or a later one comes.
 void EndRun(ScheduleSet* set, Schedule* schedule, const RunOutcome& outcome, Timestamp now,
