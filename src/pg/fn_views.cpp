@@ -11,6 +11,7 @@
 #include "pg/demand.h"
 #include "pg/operation.h"
 #include "pg/repositories.h"
+#include "pg/retention_keeper.h"
 #include "pg/schedule_rows.h"
 #include "pg/server_facts.h"
 #include "pg/session.h"
@@ -105,8 +106,12 @@ Result<Datum> Operations(FunctionCallInfo fcinfo) {
     const OperationRecord& record = (*records)[i];
     if (!IsInMemory(slots, record.id)) WriteOperationRow(&rows, record, 0);
   }
-  for (const OperationSlot& slot : slots)
-    WriteOperationRow(&rows, RecordOfSlot(slot), slot.worker_pid);
+  for (const OperationSlot& slot : slots) {
+    const bool is_idle = slot.kind == std::string_view(kRetention) &&
+                         slot.state == OperationState::kDone &&
+                         !DidRetentionAct(ResultOfSlot(slot));
+    if (!is_idle) WriteOperationRow(&rows, RecordOfSlot(slot), slot.worker_pid);
+  }
   return rows.Finish();
 }
 

@@ -44,6 +44,9 @@ int HeartbeatIntervalSetting();  // s
 int LeaseTimeoutSetting();       // s
 int MaxReplayBytesSetting();     // MB
 int MaxReplayTimeSetting();      // s
+int RestoreWindowSetting();      // min
+int MinimumSnapshotsSetting();
+int RetentionGraceSetting();  // min
 bool SynchronousSetting();
 bool DemandLoadSetting();
 int FetchWorkersSetting();
