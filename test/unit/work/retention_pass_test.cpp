@@ -35,6 +35,7 @@ std::unique_ptr<Repository> OpenOver(const std::shared_ptr<MemoryObjects>& objec
 
 class RetentionPassTest : public ::testing::Test {
  protected:
+  RetentionPassTest() { make.snapshot_model.origin = "first"; }
   // Puts the branches of the maker into its catalogue.
   void Publish() {
     const Status status = UpdateBranches(make.repo(), [&](BranchSet* set) {
@@ -407,7 +408,7 @@ class RetentionTreeTest : public RetentionPassTest, public ::testing::WithParamI
     const std::size_t at = static_cast<std::size_t>(tree_->Below(static_cast<int>(objects.size())));
     ASSERT_TRUE(make.repo()->store()->Remove(objects[at].name).ok());
   }
-  bool IsGone(std::size_t line, double seconds) const {
+  bool IsGone(std::size_t line, double seconds) {
     const Branch* branch = make.set.FindId(tree_->lines()[line].id);
     return branch->deleted_at && GoneAt(*branch) <= At(seconds);
   }
