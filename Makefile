@@ -99,6 +99,12 @@ $(BUILD)/wal_dump: test/support/wal_dump.cpp $(CORE_OBJS)
 .PHONY: wal_dump
 wal_dump: $(BUILD)/wal_dump
 
+# What retention costs; run by hand.
+$(BUILD)/retention_bench: test/support/retention_bench.cpp $(CORE_OBJS)
+	$(call quietly,LD $@)$(COMPILE) $(CORE_FLAGS) -o $@ $^ $(CORE_LIBS) -pthread
+.PHONY: retention_bench
+retention_bench: $(BUILD)/retention_bench
+
 # Written only when they change: a different compiler or flag compiles everything again, a removed source links again.
 stamp = @mkdir -p $(@D); printf '%s\n' $(1) | cmp -s - $@ || printf '%s\n' $(1) >$@
 $(BUILD)/flags: FORCE

@@ -151,3 +151,34 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION pitr_schedule_dump(text, text, interval, text, jsonb) IS
     'Dumps of a database, or of all (NULL), that are made by themselves, nightly by default, and kept for so long (NULL: for ever). options: format, schema_only, no_owner, no_privileges, globals, jobs, repository as of pitr_create_dump. One of the same database, cron and timezone is changed. 22023 names what is wrong, with its position in cron; 42704 no such database';
 REVOKE ALL ON FUNCTION pitr_schedule_dump(text, text, interval, text, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION pitr_set_restore_window(branch text,
+    duration interval)
+RETURNS TABLE (branch text, duration interval, window_start timestamptz, bytes_unreachable bigint)
+AS 'MODULE_PATHNAME', 'pitr_set_restore_window'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_set_restore_window(text, interval) IS
+    'Says how far back every moment of a branch can be restored: an hour at least, or 0 for no history; NULL: pitr.restore_window again. bytes_unreachable: what goes for that, after pitr.retention_grace. 22023 under an hour';
+REVOKE ALL ON FUNCTION pitr_set_restore_window(text, interval) FROM PUBLIC;
+
+CREATE FUNCTION pitr_set_retention(branch text,
+    keep_count integer DEFAULT NULL,
+    daily integer DEFAULT NULL,
+    weekly integer DEFAULT NULL,
+    monthly integer DEFAULT NULL,
+    yearly integer DEFAULT NULL)
+RETURNS TABLE (branch text, keep_count integer, daily integer, weekly integer, monthly integer, yearly integer)
+AS 'MODULE_PATHNAME', 'pitr_set_retention'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_set_retention(text, integer, integer, integer, integer, integer) IS
+    'Says which snapshots of a branch stay beside those of its restore window: so many of the newest scheduled ones, and the newest one of so many days, weeks, months and years (UTC). What is left out or NULL keeps none. 22023 below 1';
+REVOKE ALL ON FUNCTION pitr_set_retention(text, integer, integer, integer, integer, integer) FROM PUBLIC;
+
+CREATE FUNCTION pitr_retention_preview(branch text DEFAULT NULL)
+RETURNS TABLE (kind text, id text, name text, reason text, freed_bytes bigint, window_start_after timestamptz)
+AS 'MODULE_PATHNAME', 'pitr_retention_preview'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION pitr_retention_preview(text) IS
+    'What retention would remove now, of all branches or one, were it not for pitr.retention_grace: a row for each snapshot and for the WAL of each branch, why, what it frees, and from when on every moment of the branch can be restored then. Changes nothing';
+REVOKE ALL ON FUNCTION pitr_retention_preview(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pitr_retention_preview(text) TO pg_monitor;

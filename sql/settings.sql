@@ -34,6 +34,9 @@ SHOW pitr.require_preserve_name;
 SHOW pitr.time_travel_idle_timeout;
 SHOW pitr.time_travel_max;
 SHOW pitr.restore_point_before_ddl;
+SHOW pitr.restore_window;
+SHOW pitr.minimum_snapshots;
+SHOW pitr.retention_grace;
 SET pitr.operation_lock_timeout = '5s';
 SHOW pitr.operation_lock_timeout;
 -- The wording of ranges differs between majors.

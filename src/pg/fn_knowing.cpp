@@ -107,6 +107,8 @@ Result<Datum> Gaps(FunctionCallInfo fcinfo) {
   RowBuilder rows(fcinfo);
   const std::vector<Stretch>& stretches = line->stretches();
   for (std::size_t i = 1; i < stretches.size(); i++) {
+    // What retention has removed is outside the window, and nothing that is lacking.
+    if (line->IsRemoved(stretches[i - 1].end, stretches[i].begin)) continue;
     Gap hole;
     hole.timeline = stretches[i - 1].timeline;
     hole.begin = stretches[i - 1].end;

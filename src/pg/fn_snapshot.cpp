@@ -84,11 +84,21 @@ Status SetFlag(Repository* repo, const SnapshotId& id, const char* flag, const J
   });
 }
 
+// Whoever keeps one takes back that it is to go.
+Status SetKept(Repository* repo, const SnapshotId& id, bool keep) {
+  return UpdateDocument(repo, "snapshots", [&](Json* document) {
+    Json& entry = (*document)[id];
+    entry["kept"] = keep;
+    if (keep) entry.erase("deleted_at");
+    return Status::Ok();
+  });
+}
+
 Result<Datum> Keep(FunctionCallInfo fcinfo, const std::string& name) {
   PITR_ASSIGN_OR_RETURN(const Session session, OpenWritingSession());
   PITR_ASSIGN_OR_RETURN(const ManifestHead head, FindSnapshot(session.repo.get(), name));
   const bool keep = IsNull(fcinfo, 1) || BoolArg(fcinfo, 1);
-  PITR_RETURN_IF_ERROR(SetFlag(session.repo.get(), head.manifest.id, "kept", keep));
+  PITR_RETURN_IF_ERROR(SetKept(session.repo.get(), head.manifest.id, keep));
   PITR_RETURN_IF_ERROR(AuditDone(session.repo.get(), session.self().name, "pitr_keep_snapshot",
                                  Quoted(name) + (keep ? "" : ", keep => false")));
   PITR_ASSIGN_OR_RETURN(const Json flags, ReadSnapshotFlags(session.repo.get()));

@@ -10,6 +10,7 @@
 #include "pg/branch_rows.h"
 #include "pg/health.h"
 #include "pg/operation.h"
+#include "pg/retention_keeper.h"
 #include "pg/schedule_rows.h"
 #include "pg/session.h"
 #include "pg/shmem.h"
@@ -103,8 +104,12 @@ Result<Datum> Operations(FunctionCallInfo fcinfo) {
     const OperationRecord& record = (*records)[i];
     if (!IsInMemory(slots, record.id)) WriteOperationRow(&rows, record, 0);
   }
-  for (const OperationSlot& slot : slots)
-    WriteOperationRow(&rows, RecordOfSlot(slot), slot.worker_pid);
+  for (const OperationSlot& slot : slots) {
+    const bool is_idle = slot.kind == std::string_view(kRetention) &&
+                         slot.state == OperationState::kDone &&
+                         !DidRetentionAct(ResultOfSlot(slot));
+    if (!is_idle) WriteOperationRow(&rows, RecordOfSlot(slot), slot.worker_pid);
+  }
   return rows.Finish();
 }
 

@@ -50,6 +50,7 @@ constinit int fetch_workers = 0;
 constinit int fill_rate = 0, snapshot_read_rate = 0, worker_nice = 0;
 constinit int max_replay_bytes = 0;
 constinit int max_replay_time = 0;
+constinit int restore_window = 0, minimum_snapshots = 0, retention_grace = 0;
 constinit bool synchronous = false;
 
 // zstd levels; below zero are its fast ones, which would go on to less and less compression.
@@ -278,6 +279,12 @@ int MaxReplayTimeSetting() { return max_replay_time; }
 std::string EventCommandSetting() { return event_command != nullptr ? event_command : ""; }
 const char* DatabaseSetting() { return database != nullptr ? database : "postgres"; }
 int DropBacklogSetting() { return on_archive_failure == kDropWal ? archive_max_backlog : 0; }
+int RestoreWindowSetting() { return restore_window; }
+
+int MinimumSnapshotsSetting() { return minimum_snapshots; }
+
+int RetentionGraceSetting() { return retention_grace; }
+
 bool SynchronousSetting() { return synchronous; }
 
 bool DemandLoadSetting() { return demand_load == kDemandAuto; }
@@ -370,6 +377,9 @@ void DefineSettings(bool preloaded) {
                 "Time of replay since the last snapshot after which an increment is taken; 0: none "
                 "for that.",
                 &max_replay_time, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S);
+  DefineInteger("pitr.minimum_snapshots",
+                "How many of a branch's newest good snapshots stay, however old they are.",
+                &minimum_snapshots, 1, 1, 1000);
   DefineInteger("pitr.operation_lock_timeout",
                 "How long an operation waits for another one; 0: not at all.",
                 &operation_lock_timeout, 30 * kMsPerSecond, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS);
@@ -380,8 +390,14 @@ void DefineSettings(bool preloaded) {
              "Several, separated by commas, hold the same; each with ?mode=required or "
              "?mode=best_effort.",
              &repository, PGC_SIGHUP, CheckRepositoryHook);
+  DefineInteger("pitr.restore_window",
+                "How far back every moment of a branch can be restored; 0: no history.",
+                &restore_window, 7 * kMinutesPerDay, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_MIN);
   DefineInteger("pitr.restore_workers", "Threads that lay out a data directory.", &restore_workers,
                 2, 1, 16);
+  DefineInteger("pitr.retention_grace",
+                "How long what nobody needs any more stays before it is removed.", &retention_grace,
+                60, 0, 3 * kMinutesPerDay, PGC_SIGHUP, GUC_UNIT_MIN);
   DefineInteger("pitr.snapshot_compression_level", "Compression of snapshots; 0: none.",
                 &snapshot_compression_level, 1, kFastestLevel, kSlowestLevel);
   DefineInteger("pitr.snapshot_read_rate",

@@ -44,6 +44,9 @@ int HeartbeatIntervalSetting();  // s
 int LeaseTimeoutSetting();       // s
 int MaxReplayBytesSetting();     // MB
 int MaxReplayTimeSetting();      // s
+int RestoreWindowSetting();      // min
+int MinimumSnapshotsSetting();
+int RetentionGraceSetting();  // min
 bool SynchronousSetting();
 // MB of WAL that waits, above which it is let go when it cannot be archived (pitr.on_archive_failure = 'drop'); 0: never.
 int DropBacklogSetting();

@@ -36,6 +36,7 @@
 #include "pg/pin_keeper.h"
 #include "pg/recover_keeper.h"
 #include "pg/replay_bound.h"
+#include "pg/retention_keeper.h"
 #include "pg/schedule_keeper.h"
 #include "pg/server_facts.h"
 #include "pg/ship_file.h"
@@ -339,6 +340,7 @@ Status LauncherStartup(Repository* repo, const Identity& identity) {
   LookForGapsAnew();
   ForgetSchedules();
   ForgetPins();
+  ForgetRetention();
   delete collect_state;
   collect_state = new CollectState;
   return CloseDangling(repo, branches, identity);
@@ -365,6 +367,7 @@ Status LauncherTick(Repository* repo, const Identity& identity, BranchSizer* siz
   if (ArchivingIsOurs()) {
     PITR_RETURN_IF_ERROR(KeepSchedules(repo, identity));
     PITR_RETURN_IF_ERROR(KeepReplayShort(repo, identity));
+    PITR_RETURN_IF_ERROR(KeepRetention(repo, identity));
   }
   const std::int64_t now = SystemClock().Now().micros;
   if (now < next_sweep && now < next_snapshot_try) return Status::Ok();

@@ -14,6 +14,7 @@
 #include "pg/operation.h"
 #include "pg/operation_kinds.h"
 #include "pg/recover_keeper.h"
+#include "pg/retention_keeper.h"
 #include "pg/shmem.h"
 #include "pg/version.h"
 #include "pg/postgres_headers.h"
@@ -63,6 +64,7 @@ Result<Json> RunKind(const std::string& kind, const OperationContext& context) {
   if (kind == kDump) return RunDump(context);
   if (kind == kRestoreDump) return RunRestoreDump(context);
   if (kind == "restore_other") return RunRestoreOther(context);
+  if (kind == kRetention) return RunRetention(context);
   return Status(Code::kInternal, "unknown kind of operation \"" + kind + "\"");
 }
 
@@ -105,9 +107,12 @@ Result<Json> RunSlot(RunningOperation* operation) {
   if (slot.kind != std::string_view("verify")) {
     PITR_RETURN_IF_ERROR(HoldLease(repo.get(), identity));
   }
-  PITR_RETURN_IF_ERROR(AppendOperation(repo.get(), RecordOfSlot(slot)));
+  // A pass of retention is recorded when it did something.
+  const bool is_retention = slot.kind == std::string_view(kRetention);
+  if (!is_retention) PITR_RETURN_IF_ERROR(AppendOperation(repo.get(), RecordOfSlot(slot)));
   OperationContext context{repo.get(), &identity, operation, slot.id};
   Result<Json> result = RunKind(slot.kind, context);
+  if (is_retention && result.ok() && !DidRetentionAct(*result)) return result;
   OperationRecord record = RecordOfSlot(operation->Copy());
   record.state = result.ok()                                  ? "done"
                  : result.status().code() == Code::kCancelled ? "cancelled"

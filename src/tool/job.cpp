@@ -82,6 +82,9 @@ Result<Json> Dispatch(const Json& job, JobContext* context) {
   if (kind == "restore_dump") {
     return RunRestoreDumpJob(job, context);
   }
+  if (kind == "retention") {
+    return RunRetentionJob(job, context);
+  }
   return Status(Code::kInvalidArgument, "unknown kind of job \"" + kind + "\"");
 }
 

@@ -89,5 +89,6 @@ Result<Json> RunRecoverJob(const Json& job, JobContext* context);
 Result<Json> RunRecoverTidyJob(const Json& job, JobContext* context);
 Result<Json> RunDumpJob(const Json& job, JobContext* context);
 Result<Json> RunRestoreDumpJob(const Json& job, JobContext* context);
+Result<Json> RunRetentionJob(const Json& job, JobContext* context);
 
 }  // namespace pitr::tool

@@ -299,13 +299,18 @@ Status Verifier::VerifyContinuity(const BranchSet& branches) {
       continue;
     }
     const std::vector<Stretch>& stretches = (*history)->stretches();
+    bool has_gap = false;
     for (std::size_t at = 1; at < stretches.size(); at++) {
+      if ((*history)->IsRemoved(stretches[at - 1].end, stretches[at].begin)) {
+        continue;
+      }
+      has_gap = true;
       PITR_RETURN_IF_ERROR(
           Report("wal", branch.name,
                  Status(Code::kGap, "WAL from " + stretches[at - 1].end.ToString() + " to " +
                                         stretches[at].begin.ToString() + " is missing")));
     }
-    if (stretches.size() <= 1) {
+    if (!has_gap) {
       PITR_RETURN_IF_ERROR(Report("wal", branch.name, Status()));
     }
   }

@@ -215,6 +215,8 @@ my %calls = (    # on a branch: what succeeds, what does not
 	pitr_undo_restore => [ q{()}, q{('nobody')} ],
 	pitr_create_snapshot => [ q{('audit 2')}, q{('audit 2')} ],
 	pitr_keep_snapshot => [ q{('audit 2')}, q{(NULL)} ],
+	pitr_set_restore_window => [ q{('audited 2', '8 days')}, q{('audited 2', '59 min')} ],
+	pitr_set_retention => [ q{('audited 2', daily => 7)}, q{('audited 2', weekly => 0)} ],
 	pitr_delete_snapshot => [ q{('of audit')}, q{(NULL)} ],
 	pitr_take_over_branch => [ q{('audited')}, q{('main')} ],
 	pitr_cancel_operation => [ undef, q{('op-nothing')} ],
@@ -231,12 +233,12 @@ my %calls = (    # on a branch: what succeeds, what does not
 	pitr_restore_dump => [ undef, q{(NULL, 'x')} ]);
 # They change nothing, or not what is restored: pitr_complete_branch waits, the others look.
 my %look = map { $_ => 1 } qw(pitr_branch_tree pitr_check pitr_close_at pitr_complete_branch pitr_data_diff pitr_find_events pitr_gaps pitr_lsn_at pitr_metrics pitr_open_at pitr_plan_restore pitr_query_at pitr_query_json_at pitr_restore_window
-  pitr_schema_diff pitr_schema_of pitr_time_of pitr_verify pitr_wait_operation);
+  pitr_retention_preview pitr_schema_diff pitr_schema_of pitr_time_of pitr_verify pitr_wait_operation);
 my @all = split /\n/, value(q{SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pitr_ext' WHERE p.proname !~ '^pitr_internal_' ORDER BY 1});
 # A restore that is not finalized has tests of its own.
 is(join(' ', grep { !$calls{$_} && !$look{$_} && $_ ne 'pitr_finalize_restore' } @all), '', 'every function is here');
 value(q{SELECT pitr_create_branch('audited 3', start => false)});
-my @order = qw(pitr_create_snapshot pitr_keep_snapshot pitr_create_branch pitr_rename_branch pitr_protect_branch pitr_set_default_branch pitr_start_branch pitr_stop_branch pitr_reset_branch
+my @order = qw(pitr_create_snapshot pitr_keep_snapshot pitr_create_branch pitr_rename_branch pitr_protect_branch pitr_set_default_branch pitr_set_restore_window pitr_set_retention pitr_start_branch pitr_stop_branch pitr_reset_branch
   pitr_delete_branch pitr_undelete_branch pitr_take_over_branch pitr_cancel_operation pitr_rewrap_keys pitr_run_drill pitr_set_backup_schedule pitr_set_backup_preset pitr_schedule_dump pitr_delete_schedule pitr_attach_schema pitr_detach_schema pitr_create_dump pitr_delete_dump pitr_restore_dump pitr_recover_table pitr_recover_database pitr_restore_branch pitr_undo_restore);
 foreach my $function (@order, qw(pitr_set_branch_expiration pitr_delete_snapshot))
 {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/plan/line_state.h"
+#include "core/repo/wal_removals.h"
 
 namespace pitr {
 
@@ -52,6 +53,7 @@ Result<std::unique_ptr<LineHistory>> LineHistory::Open(Repository* repo, const B
   auto state = std::make_unique<State>(std::move(lines), std::move(path), std::move(reader),
                                        std::move(coverage));
   PITR_RETURN_IF_ERROR(state->FindStretches());
+  PITR_RETURN_IF_ERROR(state->FindRemovedHoles());
   return std::unique_ptr<LineHistory>(new LineHistory(std::move(state)));
 }
 
@@ -84,6 +86,35 @@ Status LineHistory::State::FindStretches() {
     stretches.push_back(stretch);
   }
   return Status::Ok();
+}
+
+Status LineHistory::State::FindRemovedHoles() {
+  if (coverage.runs().size() < 2) {
+    return Status::Ok();
+  }
+  PITR_ASSIGN_OR_RETURN(const WalRemovals removals, ReadWalRemovals(reader.repo()));
+  LsnRanges removed;
+  for (const LineSpan& line : lines) {
+    const auto found = removals.find(line.branch.id);
+    if (found != removals.end()) {
+      const Lsn end = line.end.valid() ? line.end : kEndOfWal;
+      removed = United(removed, Common(found->second.removed, {{line.begin, end}}));
+    }
+  }
+  for (std::size_t i = 1; i < coverage.runs().size(); i++) {
+    const Coverage::Slot& last = slots()[coverage.runs()[i - 1].last];
+    const std::uint64_t after = slots()[coverage.runs()[i].first].number();
+    const LsnRange hole = {SegmentStart(last.number() + 1, segment_size()),
+                           SegmentStart(after, segment_size())};
+    if (last.whole && hole.begin < hole.end && Covers(removed, hole)) {
+      removed_holes.push_back({stretches[i - 1].end, stretches[i].begin});
+    }
+  }
+  return Status::Ok();
+}
+
+bool LineHistory::IsRemoved(Lsn begin, Lsn end) const {
+  return !Common(state_->removed_holes, {{begin, end}}).empty();
 }
 
 const BranchId& LineHistory::branch() const { return state_->lines.front().branch.id; }
@@ -142,6 +173,12 @@ Result<std::size_t> LineHistory::StretchAt(Lsn lsn) const {
         return Status(Code::kOutsideWindow, lsn.ToString() + " lies beyond the WAL of branch \"" +
                                                 name() + "\" in the repository, which ends at " +
                                                 all[i].end.ToString());
+      }
+      if (IsRemoved(all[i].end, all[i + 1].begin)) {
+        return Status(Code::kOutsideWindow,
+                      lsn.ToString() + " lies outside the restore window of branch \"" + name() +
+                          "\": WAL from " + all[i].end.ToString() + " to " +
+                          all[i + 1].begin.ToString() + " was removed");
       }
       return Status(Code::kGap, lsn.ToString() + " lies in a gap of the WAL of branch \"" + name() +
                                     "\": nothing is held from " + all[i].end.ToString() + " to " +

@@ -66,8 +66,12 @@ class LineHistory {
   std::vector<PathSegment> SegmentsBetween(Lsn begin, Lsn end) const;
   TimelineId TimelineAt(Lsn lsn) const;     // of a record that starts there
   const LineSpan& WriterAt(Lsn lsn) const;  // the line that wrote a record that starts there
-  // Index in stretches(): begin <= lsn <= end. kOutsideWindow before the first and behind the last, kGap between.
+  // Index in stretches(): begin <= lsn <= end. kOutsideWindow before the first and behind the last and where WAL was removed, kGap
+  // in other holes.
   Result<std::size_t> StretchAt(Lsn lsn) const;
+
+  // Part of [begin, end) is in a hole that retention has made (core/repo/wal_removals.h), not a loss.
+  bool IsRemoved(Lsn begin, Lsn end) const;
 
   // The server's own rule: walk commits and aborts from `from` in LSN order, stop before the first whose time is
   // later than T (inclusive) or not earlier than T (exclusive); `last` is the last commit before that. Stays within the

@@ -4,6 +4,7 @@
 #include "core/plan/coverage.h"
 #include "core/plan/index_cache.h"
 #include "core/plan/line_history.h"
+#include "core/types/lsn_ranges.h"
 
 namespace pitr {
 
@@ -27,6 +28,7 @@ struct LineHistory::State {
   const WalReader reader;
   const Coverage coverage;
   std::vector<Stretch> stretches;  // one for each of coverage.runs()
+  LsnRanges removed_holes;         // between them, what retention has removed
   mutable IndexCache cache;
 
   std::uint64_t segment_size() const { return coverage.segment_size(); }
@@ -34,6 +36,7 @@ struct LineHistory::State {
   // The slot of the byte before `lsn`. REQUIRES: that byte lies in a run.
   std::size_t SlotBefore(Lsn lsn) const;
   Status FindStretches();
+  Status FindRemovedHoles();
   Result<Lsn> LastEnd(const Coverage::Run& run) const;
 };
 

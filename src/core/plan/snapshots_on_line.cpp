@@ -11,19 +11,6 @@ bool Holds(Lsn begin, Lsn end, const Manifest& snapshot) {
   return begin <= snapshot.start_lsn && (!end.valid() || snapshot.stop_lsn <= end);
 }
 
-// Both tests are needed: two lines may have opened the same timeline number.
-bool IsOnPath(const LineHistory& line, const Manifest& snapshot) {
-  const auto is_writer = [&](const LineSpan& span) {
-    return span.branch.id == snapshot.branch && Holds(span.begin, span.end, snapshot);
-  };
-  const auto is_part = [&](const PathPart& part) {
-    return part.timeline == snapshot.timeline && Holds(part.begin, part.end, snapshot);
-  };
-  return snapshot.root == line.root() && snapshot.start_lsn < snapshot.stop_lsn &&
-         std::any_of(line.lines().begin(), line.lines().end(), is_writer) &&
-         std::any_of(line.path().begin(), line.path().end(), is_part);
-}
-
 std::optional<std::size_t> StretchOf(const LineHistory& line, const Manifest& snapshot) {
   const std::vector<Stretch>& stretches = line.stretches();
   for (std::size_t i = 0; i < stretches.size(); i++) {
@@ -47,11 +34,25 @@ Status WithOldest(Status status, const std::vector<WindowRow>& rows) {
 
 }  // namespace
 
+// Both tests are needed: two lines may have opened the same timeline number.
+bool IsOnPath(const std::vector<LineSpan>& lines, const std::vector<PathPart>& path,
+              const RootIdentity& root, const Manifest& snapshot) {
+  const auto is_writer = [&](const LineSpan& span) {
+    return span.branch.id == snapshot.branch && Holds(span.begin, span.end, snapshot);
+  };
+  const auto is_part = [&](const PathPart& part) {
+    return part.timeline == snapshot.timeline && Holds(part.begin, part.end, snapshot);
+  };
+  return snapshot.root == root && snapshot.start_lsn < snapshot.stop_lsn &&
+         std::any_of(lines.begin(), lines.end(), is_writer) &&
+         std::any_of(path.begin(), path.end(), is_part);
+}
+
 std::vector<LineSnapshot> SnapshotsOn(const LineHistory& line,
                                       const std::vector<ManifestHead>& snapshots) {
   std::vector<LineSnapshot> found;
   for (const ManifestHead& head : snapshots) {
-    if (IsOnPath(line, head.manifest)) {
+    if (IsOnPath(line.lines(), line.path(), line.root(), head.manifest)) {
       found.push_back({&head.manifest, StretchOf(line, head.manifest), head.frame_count});
     }
   }
@@ -141,6 +142,13 @@ Status InGap(const LineHistory& line, const std::vector<LineSnapshot>& snapshots
   detail += " and ";
   detail += after == nullptr ? "none after it"
                              : PointText(after->earliest_time, after->earliest_lsn) + " after it";
+  if (line.IsRemoved(begin, end)) {
+    return Status(Code::kOutsideWindow, "the point lies outside the restore window of branch \"" +
+                                            line.name() + "\": its WAL between " +
+                                            begin.ToString() + " and " + end.ToString() +
+                                            " was removed")
+        .WithDetail(detail + ".");
+  }
   return Status(Code::kGap, message).WithDetail(detail + ".");
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/plan/line_history.h"
+#include "core/plan/line_path.h"
 #include "core/plan/restore_plan.h"
 #include "core/repo/manifest.h"
 
@@ -19,8 +20,11 @@ struct LineSnapshot {
   std::uint64_t frames = 0;
 };
 
-// By stop LSN, oldest first. On the path: written by one of the line's branches, on the timeline and within the part
-// that belong to this history. `snapshots` must outlive the result.
+// Written by one of the lines, on the timeline and within the part that belong to this history.
+bool IsOnPath(const std::vector<LineSpan>& lines, const std::vector<PathPart>& path,
+              const RootIdentity& root, const Manifest& snapshot);
+
+// Those on the path, by stop LSN, oldest first. `snapshots` must outlive the result.
 std::vector<LineSnapshot> SnapshotsOn(const LineHistory& line,
                                       const std::vector<ManifestHead>& snapshots);
 

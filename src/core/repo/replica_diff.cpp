@@ -75,8 +75,14 @@ class Comparison {
  public:
   Comparison(const std::vector<ObjectStat>& hub, const std::vector<ObjectStat>& member,
              Timestamp now, const std::function<bool(const std::string&)>& is_deleted,
-             const std::function<bool(const std::string&)>& is_named)
-      : hub_(hub), member_(member), now_(now), is_deleted_(is_deleted), is_named_(is_named) {
+             const std::function<bool(const std::string&)>& is_named,
+             const std::function<bool(const std::string&)>& is_wal_removed)
+      : hub_(hub),
+        member_(member),
+        now_(now),
+        is_deleted_(is_deleted),
+        is_named_(is_named),
+        is_wal_removed_(is_wal_removed) {
     for (const ObjectStat& object : hub_) {
       if (const auto number = NumberOf(object.name)) {
         newest_[FolderOf(object.name)] = *number;
@@ -106,7 +112,10 @@ class Comparison {
       return is_old ? Fate::kRemove : Fate::kBring;
     }
     if (layout::IsTailObject(name)) {
-      return IsReplaced(name) ? Fate::kRemove : Fate::kBring;
+      return IsReplaced(name) || is_wal_removed_(name) ? Fate::kRemove : Fate::kBring;
+    }
+    if (IsWalSegmentObject(name)) {
+      return is_wal_removed_(name) ? Fate::kRemove : Fate::kBring;
     }
     if (name.starts_with(kSnapshots) && name.ends_with(kManifest)) {
       return is_deleted_(IdBehind(name, kSnapshots)) ? Fate::kRemove : Fate::kBring;
@@ -165,6 +174,7 @@ class Comparison {
   const Timestamp now_;
   const std::function<bool(const std::string&)>& is_deleted_;
   const std::function<bool(const std::string&)>& is_named_;
+  const std::function<bool(const std::string&)>& is_wal_removed_;
   std::map<std::string, std::uint64_t> newest_;  // number of each kind at the hub
 };
 
@@ -204,8 +214,9 @@ int CopyOrder(const std::string& name) {
 ReplicaDiff CompareReplicas(const std::vector<ObjectStat>& hub,
                             const std::vector<ObjectStat>& member, Timestamp now,
                             const std::function<bool(const std::string&)>& is_deleted,
-                            const std::function<bool(const std::string&)>& is_named) {
-  const Comparison comparison(hub, member, now, is_deleted, is_named);
+                            const std::function<bool(const std::string&)>& is_named,
+                            const std::function<bool(const std::string&)>& is_wal_removed) {
+  const Comparison comparison(hub, member, now, is_deleted, is_named, is_wal_removed);
   ReplicaDiff diff;
   auto mine = hub.begin();
   auto theirs = member.begin();

@@ -13,7 +13,9 @@
 //   dumps/<id>/…             the catalogue says that the dump was deleted
 //   probe/…                  always; and is never copied
 //
-// WAL is never removed.
+//   …/wal/…, …/tail/…        the catalogue says that retention removed that WAL
+//
+// A timeline's history is never removed.
 #pragma once
 
 #include <functional>
@@ -37,11 +39,12 @@ struct ReplicaDiff {
 };
 
 // `hub` and `member`: all objects, in name order. `is_deleted`: of the id of a snapshot or dump, `is_named`: whether a manifest names that pack object;
-// both are asked only when it matters.
+// `is_wal_removed`: of the name of an object with WAL. They are asked only when it matters.
 ReplicaDiff CompareReplicas(const std::vector<ObjectStat>& hub,
                             const std::vector<ObjectStat>& member, Timestamp now,
                             const std::function<bool(const std::string&)>& is_deleted,
-                            const std::function<bool(const std::string&)>& is_named);
+                            const std::function<bool(const std::string&)>& is_named,
+                            const std::function<bool(const std::string&)>& is_wal_removed);
 
 // Smaller is copied earlier: keys, packs and other data, WAL, pieces of the tail, manifests, catalogue.
 int CopyOrder(const std::string& object_name);

@@ -11,6 +11,7 @@
 #include "core/repo/manifest_packs.h"
 #include "core/repo/replica_diff.h"
 #include "core/repo/replica_set.h"
+#include "core/repo/wal_removals.h"
 #include "core/store/abilities.h"
 #include "core/store/copy_object.h"
 
@@ -28,7 +29,8 @@ class Run {
       : replicas_(*replicas),
         options_(options),
         is_deleted_([this](const std::string& id) { return IsDeleted(id); }),
-        is_named_([this](const std::string& pack) { return IsNamed(pack); }) {}
+        is_named_([this](const std::string& pack) { return IsNamed(pack); }),
+        is_wal_removed_([this](const std::string& name) { return IsWalRemoved(name); }) {}
 
   Result<std::vector<ReplicaState>> Go() {
     PITR_RETURN_IF_ERROR(Look());
@@ -148,12 +150,25 @@ class Run {
     return named_(pack);
   }
 
+  bool IsWalRemoved(const std::string& name) {
+    if (!wal_removed_) {
+      // Not known: then nothing is given up.
+      wal_removed_ = [](const std::string&) { return false; };
+      if (options_.wal_removed) {
+        auto asked = options_.wal_removed(replicas_[hub_].address);
+        wal_removed_ = asked.ok() ? *std::move(asked) : wal_removed_;
+      }
+    }
+    return wal_removed_(name);
+  }
+
   // The member first: what is put meanwhile is at the hub when it is there.
   Result<ReplicaDiff> Compare(std::size_t i) {
     PITR_RETURN_IF_ERROR(CheckCancel());
     PITR_ASSIGN_OR_RETURN(const std::vector<ObjectStat> member, store(i)->List(""));
     PITR_ASSIGN_OR_RETURN(const std::vector<ObjectStat> hub, store(hub_)->List(""));
-    ReplicaDiff diff = CompareReplicas(hub, member, options_.now, is_deleted_, is_named_);
+    ReplicaDiff diff =
+        CompareReplicas(hub, member, options_.now, is_deleted_, is_named_, is_wal_removed_);
     states_[i].behind_segments = diff.behind_segments;
     states_[i].behind_bytes = diff.behind_bytes;
     for (const std::string& name : diff.conflicts) {
@@ -292,11 +307,11 @@ class Run {
 
   std::vector<Replica>& replicas_;
   const ReplicateOptions& options_;
-  const std::function<bool(const std::string&)> is_deleted_, is_named_;
+  const std::function<bool(const std::string&)> is_deleted_, is_named_, is_wal_removed_;
   std::vector<ReplicaState> states_;
   std::vector<ReplicaLook> looks_;
   std::size_t hub_ = 0;
-  std::function<bool(const std::string&)> deleted_, named_;
+  std::function<bool(const std::string&)> deleted_, named_, wal_removed_;
   std::int64_t reported_ms_ = 0;
 };
 
@@ -332,6 +347,16 @@ Result<std::function<bool(const std::string&)>> NamedPacks(const StoreAddress& h
       [names = std::move(names)](const std::string& pack) { return names.contains(pack); });
 }
 
+Result<std::function<bool(const std::string&)>> RemovedWal(const StoreAddress& hub,
+                                                           const KeySource& keys) {
+  PITR_ASSIGN_OR_RETURN(const auto repo, Repository::OpenAddress({hub.address, keys}, false));
+  PITR_ASSIGN_OR_RETURN(WalRemovals removals, ReadWalRemovals(repo.get()));
+  return std::function<bool(const std::string&)>(
+      [removals = std::move(removals)](const std::string& name) {
+        return IsRemovedWal(removals, name);
+      });
+}
+
 }  // namespace
 
 Result<std::vector<ReplicaState>> Replicate(std::vector<Replica>* replicas,
@@ -356,6 +381,7 @@ Result<std::vector<ReplicaState>> ReplicateAddress(
   options.report = report;
   options.deleted = [&access](const StoreAddress& hub) { return DeletedThere(hub, access.keys); };
   options.named = [&access](const StoreAddress& hub) { return NamedPacks(hub, access.keys); };
+  options.wal_removed = [&access](const StoreAddress& hub) { return RemovedWal(hub, access.keys); };
   return Replicate(&replicas, options);
 }
 

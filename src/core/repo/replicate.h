@@ -47,6 +47,9 @@ struct ReplicateOptions {
   std::function<Result<std::function<bool(const std::string&)>>(const StoreAddress& hub)> deleted;
   // Of a pack's object name: some manifest of `hub` names it, although the snapshot that wrote it may be deleted. As above.
   std::function<Result<std::function<bool(const std::string&)>>(const StoreAddress& hub)> named;
+  // Of an object with WAL: the catalogue of `hub` says that retention removed it. As above.
+  std::function<Result<std::function<bool(const std::string&)>>(const StoreAddress& hub)>
+      wal_removed;
   // Now and then, and at the end, of each replica.
   std::function<void(const ReplicaState&)> report;
 };

@@ -27,11 +27,14 @@ std::vector<ObjectStat> Listing(Names names) {
 }
 
 ReplicaDiff Compare(const Names& hub, const Names& member, const std::string& deleted = "-",
-                    const std::string& named = "-") {
+                    const std::string& named = "-", const Names& wal_removed = {}) {
   return CompareReplicas(
       Listing(hub), Listing(member), *ParseRfc3339("2026-11-20T12:00:00Z"),
       [&](const std::string& id) { return id == deleted; },
-      [&](const std::string& pack) { return pack == named; });
+      [&](const std::string& pack) { return pack == named; },
+      [&](const std::string& name) {
+        return std::find(wal_removed.begin(), wal_removed.end(), name) != wal_removed.end();
+      });
 }
 
 Names NamesOf(const std::vector<ObjectStat>& objects) {
@@ -128,17 +131,23 @@ TEST(ReplicaDiff, APackOfADeletedSnapshotIsBroughtWhenAManifestNamesIt) {
   }
 }
 
-TEST(ReplicaDiff, WalIsNeverRemoved) {
-  const ReplicaDiff diff = Compare({kWal + "000000010000000000000009"}, {kWal + kSegment});
-  EXPECT_TRUE(diff.to_remove.empty());
-  EXPECT_EQ(diff.to_bring.size(), 1U);
+TEST(ReplicaDiff, WalIsRemovedOnlyWhenTheCatalogueSaysThatItWas) {
+  const Names hub = {kWal + "000000010000000000000009"};
+  const std::string piece = kTail + kSegment + ".00000000-00000100";
+  const ReplicaDiff lost = Compare(hub, {kWal + kSegment, piece});
+  EXPECT_TRUE(lost.to_remove.empty());
+  EXPECT_EQ(lost.to_bring.size(), 2U);
+  const ReplicaDiff removed =
+      Compare(hub, {kWal + kSegment, piece}, "-", "-", {kWal + kSegment, piece});
+  EXPECT_EQ(removed.to_remove, (Names{piece, kWal + kSegment}));
+  EXPECT_TRUE(removed.to_bring.empty());
 }
 
 TEST(ReplicaDiff, DifferentSizesAreConflicts) {
   std::vector<ObjectStat> hub = Listing({"a", "b"}), member = hub;
   member[1].size++;
   const auto never = [](const std::string&) { return false; };
-  EXPECT_EQ(CompareReplicas(hub, member, {}, never, never).conflicts, Names{"b"});
+  EXPECT_EQ(CompareReplicas(hub, member, {}, never, never, never).conflicts, Names{"b"});
 }
 
 TEST(ReplicaDiff, TheMarkOfFillingIsRemovedWhenItIsFilled) {

@@ -60,6 +60,11 @@ class ReplicateTest : public testing::Test {
       return std::function<bool(const std::string&)>(
           [this](const std::string& pack) { return pack == named_; });
     };
+    options.wal_removed =
+        [this](const StoreAddress&) -> Result<std::function<bool(const std::string&)>> {
+      return std::function<bool(const std::string&)>(
+          [this](const std::string& name) { return name == wal_removed_; });
+    };
     Result<std::vector<ReplicaState>> states = Replicate(&replicas, options);
     hub_operations_ = first->operations();
     other_operations_ = second->operations();
@@ -78,7 +83,7 @@ class ReplicateTest : public testing::Test {
   void ExpectSame() { EXPECT_EQ(hub_.shared()->objects, other_.shared()->objects); }
 
   MemoryStore hub_, other_;
-  std::string deleted_, named_;
+  std::string deleted_, named_, wal_removed_;
   int hub_operations_ = 0, other_operations_ = 0;
 };
 
@@ -98,6 +103,16 @@ TEST_F(ReplicateTest, WhatIsMissingOnEitherSideComesToBoth) {
   EXPECT_TRUE(hub_.Stat(kWal + "000000010000000000000004").ok());
   EXPECT_FALSE(other_.Stat(kTail + "000000010000000000000003.00000000-00000100").ok() &&
                !hub_.Stat(kTail + "000000010000000000000003.00000000-00000100").ok());
+}
+
+// Retention removed it while this one was away: it is not brought back.
+TEST_F(ReplicateTest, WhatRetentionRemovedGoesFromBoth) {
+  RunWell();
+  wal_removed_ = kWal + "000000010000000000000001";
+  ASSERT_TRUE(hub_.Remove(wal_removed_).ok());
+  RunWell();
+  ExpectSame();
+  EXPECT_FALSE(other_.Stat(wal_removed_).ok());
 }
 
 // Somebody removed a damaged object by hand: it must come back, and not be taken from the other one too.
