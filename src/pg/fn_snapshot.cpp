@@ -77,13 +77,6 @@ Result<Datum> Create(FunctionCallInfo fcinfo) {
   return rows.Finish();
 }
 
-Status SetFlag(Repository* repo, const SnapshotId& id, const char* flag, const Json& value) {
-  return UpdateDocument(repo, "snapshots", [&](Json* document) {
-    (*document)[id][flag] = value;
-    return Status::Ok();
-  });
-}
-
 // Whoever keeps one takes back that it is to go.
 Status SetKept(Repository* repo, const SnapshotId& id, bool keep) {
   return UpdateDocument(repo, "snapshots", [&](Json* document) {
