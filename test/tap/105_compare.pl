@@ -92,11 +92,11 @@ value(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 
 # --- rows ---
 in_shop(q{DELETE FROM goods WHERE id IN (5, 6); UPDATE goods SET price = 0.5 WHERE id IN (8, 9, 2999); INSERT INTO goods (id, kind, name) VALUES (3001, 'zwetschgen', NULL);
 	UPDATE parted SET v = 'other' WHERE id = 7; DELETE FROM unique_only WHERE a = 3; UPDATE "odd ""one" SET "va lue" = '\x01' WHERE "va lue" IS NULL});
-sub rows_of { my ($arguments) = @_; return in_shop("SELECT op, key, old_row->>'price', new_row->>'price', new_row->>'later' FROM pitr_data_diff($arguments) ORDER BY (key->>'id')::int"); }
-is(rows_of(qq{'goods', 'main\@$early'}), join("\n", 'delete|{"id": 5, "kind": "birnen"}|5.00||', 'delete|{"id": 6, "kind": "Äpfel"}|6.00||', 'update|{"id": 8, "kind": "Äpfel"}|8.00|0.50|5', 'update|{"id": 9, "kind": "birnen"}|9.00|0.50|5',
+sub differences { my ($arguments) = @_; return in_shop("SELECT op, key, old_row->>'price', new_row->>'price', new_row->>'later' FROM pitr_data_diff($arguments) ORDER BY (key->>'id')::int"); }
+is(differences(qq{'goods', 'main\@$early'}), join("\n", 'delete|{"id": 5, "kind": "birnen"}|5.00||', 'delete|{"id": 6, "kind": "Äpfel"}|6.00||', 'update|{"id": 8, "kind": "Äpfel"}|8.00|0.50|5', 'update|{"id": 9, "kind": "birnen"}|9.00|0.50|5',
 		'update|{"id": 2999, "kind": "birnen"}|2999.00|0.50|5', 'insert|{"id": 3001, "kind": "zwetschgen"}|||5'), 'deleted, changed and new rows; a column that is new changes none');
-is(rows_of(qq{'goods', 'main', 'main\@$early'}) =~ s/\|.*//gr, join("\n", qw(insert insert update update update delete)), 'the other way round');
-is(rows_of(q{'goods', 'main', '^self'}), '', 'nothing differs: no row');
+is(differences(qq{'goods', 'main', 'main\@$early'}) =~ s/\|.*//gr, join("\n", qw(insert insert update update update delete)), 'the other way round');
+is(differences(q{'goods', 'main', '^self'}), '', 'nothing differs: no row');
 is(in_shop(qq{SELECT op, key, old_row->>'v', new_row->>'v' FROM pitr_data_diff('public.parted', 'dev')}), 'update|{"id": 7}|v7|other', 'a partitioned table; of a branch');
 is(in_shop(qq{SELECT op, key FROM pitr_data_diff('unique_only', 'dev')}), 'delete|{"a": 3}', 'by the replica identity');
 is(in_shop(qq{SELECT op, key->>'the ''key', old_row->>'va lue', new_row->>'va lue' FROM pitr_data_diff('"odd ""one"', 'dev')}), "update|a\tb||\\x01", 'any name');

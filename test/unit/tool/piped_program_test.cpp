@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tool/signals.cpp"  // what it calls
+#include "tool/signals.cpp"  // what it calls, and what pipeline_test does
 
 namespace pitr::tool {
 namespace {

@@ -1,6 +1,5 @@
 // The program is no library, so its test compiles the sources into itself.
 #include "tool/pipeline.cpp"
-#include "tool/signals.cpp"
 
 #include <gtest/gtest.h>
 
