@@ -47,7 +47,7 @@ my ($out, $err) = ('', '');
 my $reader = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c',
 	"SELECT * FROM pitr_query_at('$then', 'SELECT pg_sleep(60)::text') AS t(v text)" ], '>', \$out, '2>', \$err);
 my ($look) = looks();
-ok(wait_until(20, sub { grep { (eval { slurp_file("/proc/$_/cmdline") } // '') =~ /SELECT/ } runs_in("$look/data") }), 'a session reads from the look');
+ok(wait_until(20, sub { grep { (eval { slurp_file("/proc/$_/cmdline") } // '') =~ /SELECT|COPY/ } runs_in("$look/data") }), 'a session reads from the look');
 $from = -s $node->logfile;
 full_at(1, 1);
 ok(wait_log($node, $from, qr/WARNING:  ending the servers at points of the past: there is no room/), 'full: first the servers of the past end');
